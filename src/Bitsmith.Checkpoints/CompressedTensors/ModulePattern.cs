@@ -1,0 +1,63 @@
+using System.Text.RegularExpressions;
+
+namespace Bitsmith.Checkpoints.CompressedTensors;
+
+/// <summary>
+/// One entry of <c>targets</c> or <c>ignore</c>. <c>re:X</c> is a Python <c>re.match</c> of X on the full module name: anchored at the
+/// start, not at the end. Anything else equals the full module name or the module's class name.
+/// </summary>
+public sealed partial class ModulePattern
+{
+    private static readonly TimeSpan MatchLimit = TimeSpan.FromSeconds(1);
+
+    private readonly Regex? regex;
+
+    /// <summary>Compiles an entry.</summary>
+    /// <exception cref="ArgumentException">The regular expression is invalid.</exception>
+    public ModulePattern(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        Text = text;
+        if (text.StartsWith("re:", StringComparison.Ordinal))
+        {
+            try
+            {
+                regex = new Regex($@"\A(?:{FromPython(text[3..])})", RegexOptions.CultureInvariant, MatchLimit);
+            }
+            catch (RegexParseException problem)
+            {
+                throw new ArgumentException($"'{text}' is no valid regular expression: {problem.Message}", nameof(text), problem);
+            }
+        }
+    }
+
+    /// <summary>The entry as it was written.</summary>
+    public string Text { get; }
+
+    /// <summary>0 for a name or class, 1 for a regular expression: plain strings are tried first.</summary>
+    public int Rank => regex is null ? 0 : 1;
+
+    /// <summary>Matches the full module name.</summary>
+    /// <exception cref="ArgumentException">The regular expression took longer than a second on one name.</exception>
+    public bool MatchesName(string moduleName)
+    {
+        try
+        {
+            return regex?.IsMatch(moduleName) ?? Text == moduleName;
+        }
+        catch (RegexMatchTimeoutException problem)
+        {
+            throw new ArgumentException($"'{Text}' needs more than {MatchLimit.TotalSeconds:0} second to match '{moduleName}'. Write it without nested repetition.", problem);
+        }
+    }
+
+    /// <summary>Matches the module's class name.</summary>
+    public bool MatchesClass(string className) => regex is null && Text == className;
+
+    // Python spells named groups and the absolute end differently; the rest that occurs in practice is the same.
+    private static string FromPython(string pattern) =>
+        AbsoluteEnd().Replace(pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), @"$1\z");
+
+    [GeneratedRegex(@"(?<!\\)((?:\\\\)*)\\Z")]
+    private static partial Regex AbsoluteEnd();
+}

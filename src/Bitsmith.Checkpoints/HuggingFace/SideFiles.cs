@@ -1,0 +1,39 @@
+using Bitsmith.Checkpoints.Safetensors;
+
+namespace Bitsmith.Checkpoints.HuggingFace;
+
+/// <summary>The files of a model folder besides its weights: tokenizer, templates, processors, licence, model card and whatever else lies there.</summary>
+public static class SideFiles
+{
+    // Weights in other formats: copies of what the safetensors hold, which would double the result's size.
+    private static readonly string[] OtherWeights = [".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".h5", ".msgpack", ".ot", ".tflite"];
+
+    private static readonly EnumerationOptions Recursive = new() { RecurseSubdirectories = true, AttributesToSkip = 0, IgnoreInaccessible = false };
+
+    /// <summary>Lists side files.</summary>
+    /// <param name="folder">The model folder.</param>
+    /// <returns>
+    /// The files that a derived checkpoint carries along, and those that it leaves out (weights in other formats), as paths relative to
+    /// the folder with forward slashes, sorted.
+    /// </returns>
+    public static (IReadOnlyList<string> Carried, IReadOnlyList<string> LeftOut) List(string folder)
+    {
+        List<string> carried = [], leftOut = [];
+        foreach (string file in Directory.EnumerateFiles(folder, "*", Recursive))
+        {
+            string relative = Path.GetRelativePath(folder, file).Replace('\\', '/');
+            string[] parts = relative.Split('/');
+            bool written = relative is Sharding.IndexFileName || (parts.Length == 1 && relative.EndsWith(".safetensors", StringComparison.Ordinal));
+            if (written || parts[0] is ".git" or ".cache")
+            {
+                continue;
+            }
+
+            (OtherWeights.Contains(Path.GetExtension(relative)) || relative.EndsWith(".safetensors", StringComparison.Ordinal) ? leftOut : carried).Add(relative);
+        }
+
+        carried.Sort(StringComparer.Ordinal);
+        leftOut.Sort(StringComparer.Ordinal);
+        return (carried, leftOut);
+    }
+}

@@ -1,0 +1,72 @@
+using System.CommandLine;
+using Bitsmith.Checkpoints;
+using Bitsmith.Cli.Commands;
+using Bitsmith.Quantization.Jobs;
+using Bitsmith.Quantization.Recipes;
+
+namespace Bitsmith.Cli;
+
+/// <summary>The command line: verbs, and exit codes for what can go wrong.</summary>
+internal static class Application
+{
+    public static RootCommand CreateRoot(Terminal terminal)
+    {
+        RootCommand root = new("Bitsmith turns a Hugging Face checkpoint of a GLM model into quantized releases and proves that they load.");
+        root.Subcommands.Add(DemoCommand.Create(terminal));
+        root.Subcommands.Add(InspectCommand.Create(terminal));
+        root.Subcommands.Add(PlanCommand.Create(terminal));
+        root.Subcommands.Add(QuantizeCommand.Create(terminal));
+        root.Subcommands.Add(VerifyCommand.Create(terminal));
+        return root;
+    }
+
+    public static async Task<int> RunAsync(string[] args, Terminal terminal)
+    {
+        ParseResult parsed = CreateRoot(terminal).Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (var error in parsed.Errors)
+            {
+                await terminal.Error.WriteLineAsync($"bitsmith: {error.Message}").ConfigureAwait(false);
+            }
+
+            await terminal.Error.WriteLineAsync($"See '{Verb(parsed)} --help'.").ConfigureAwait(false);
+            return ExitCode.WrongRequest;
+        }
+
+        InvocationConfiguration configuration = new()
+        {
+            Output = terminal.Out,
+            Error = terminal.Error,
+            EnableDefaultExceptionHandler = false,
+
+            // A stop request waits for the write at hand, so that the state left behind can be resumed.
+            ProcessTerminationTimeout = TimeSpan.FromSeconds(30),
+        };
+        try
+        {
+            return await parsed.InvokeAsync(configuration).ConfigureAwait(false);
+        }
+        catch (Exception problem) when (Explain(problem) is { } code)
+        {
+            await terminal.Error.WriteLineAsync(code == ExitCode.Interrupted
+                ? "bitsmith: interrupted. Repeat the command with --resume to go on."
+                : $"bitsmith: {problem.Message}").ConfigureAwait(false);
+            return code;
+        }
+    }
+
+    // Only what the libraries promise to throw: anything else is a bug and shows its stack.
+    private static int? Explain(Exception problem) => problem switch
+    {
+        OperationCanceledException => ExitCode.Interrupted,
+        CheckpointException => ExitCode.BrokenInput,
+        RecipeException or RequestException => ExitCode.WrongRequest,
+        JobException => ExitCode.Failed,
+        IOException or UnauthorizedAccessException => ExitCode.Failed,
+        _ => null,
+    };
+
+    private static string Verb(ParseResult parsed) =>
+        parsed.CommandResult.Command is RootCommand ? "bitsmith" : $"bitsmith {parsed.CommandResult.Command.Name}";
+}

@@ -1,0 +1,99 @@
+using System.CommandLine;
+using Bitsmith.Cli.Rendering;
+using Bitsmith.Quantization.Jobs;
+using Bitsmith.Quantization.Manifests;
+using Bitsmith.Quantization.Recipes;
+using Bitsmith.Tensors.Formats;
+
+namespace Bitsmith.Cli.Commands;
+
+/// <summary>Options that plan and quantize share, and how they become a <see cref="JobOptions"/>.</summary>
+internal sealed class SharedOptions
+{
+    public Argument<string> Model { get; } = new("MODEL") { Description = "A Hugging Face model folder (safetensors)." };
+
+    public Option<string?> Scheme { get; } = new("--scheme") { Description = $"A preset: {string.Join("; ", Presets.All.Select(preset => $"{preset.Name} ({preset.Summary})"))}." };
+
+    public Option<string?> RecipeFile { get; } = new("--recipe") { Description = "A recipe in llm-compressor's YAML form, or the bitsmith.json of an earlier result to make the same bytes again." };
+
+    public Option<string[]> Ignore { get; } = new("--ignore") { Description = "A module to leave as it is: its name, its class, or re:PATTERN. May be repeated.", AllowMultipleArgumentsPerToken = false, DefaultValueFactory = _ => [] };
+
+    public Option<bool> AllowUnmatched { get; } = new("--allow-unmatched") { Description = "A pattern that matches no module is a warning instead of an error." };
+
+    public Option<bool> Fix { get; } = new("--fix") { Description = "Make the repairs of the packaging checks, and keep weights as they are that transformers would misread." };
+
+    public Option<Fp8Encoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default). best: the scales of least squared error." };
+
+    public Option<long?> MaxShardSize { get; } = Size("--max-shard-size", "Largest weight file, for example 5GB (default).");
+
+    public Option<long?> MaxMemory { get; } = Size("--max-memory", "The most memory the job may use, for example 2GiB.");
+
+    public Option<int> Threads { get; } = new("--threads") { Description = "Encoding threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
+
+    public Option<bool> Json { get; } = new("--json") { Description = "Print the result as JSON." };
+
+    public SharedOptions()
+    {
+        Threads.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < 1)
+            {
+                result.AddError("--threads must be at least 1.");
+            }
+        });
+    }
+
+    public void AddTo(Command command)
+    {
+        command.Arguments.Add(Model);
+        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, MaxShardSize, MaxMemory, Threads, Json])
+        {
+            command.Options.Add(option);
+        }
+
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(Scheme) is null == result.GetValue(RecipeFile) is null)
+            {
+                result.AddError("Exactly one of --scheme and --recipe is needed.");
+            }
+        });
+    }
+
+    /// <summary>Reads the options; a recipe that is a bitsmith.json brings its own defaults.</summary>
+    public JobOptions Read(ParseResult parsed, string output)
+    {
+        string? file = parsed.GetValue(RecipeFile);
+        Manifest? manifest = file is not null && file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ManifestFile.Load(file) : null;
+        Recipe recipe = manifest?.Recipe ?? (file is null ? Presets.Get(parsed.GetValue(Scheme)!) : RecipeYaml.Load(file) with { Source = Path.GetFileName(file) });
+        return new JobOptions
+        {
+            Model = parsed.GetRequiredValue(Model),
+            Output = output,
+            Recipe = recipe with { Ignore = [.. recipe.Ignore, .. parsed.GetValue(Ignore) ?? []] },
+            Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? Fp8Encoder.Library,
+            MaxShardBytes = parsed.GetValue(MaxShardSize) ?? manifest?.Options.MaxShardBytes ?? JobOptions.DefaultMaxShardBytes,
+            Threads = parsed.GetValue(Threads),
+            Fix = parsed.GetValue(Fix) || manifest?.Options.Fix == true,
+            AllowUnmatched = parsed.GetValue(AllowUnmatched) || manifest?.Options.AllowUnmatched == true,
+            MaxMemoryBytes = parsed.GetValue(MaxMemory),
+        };
+    }
+
+    private static Option<long?> Size(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result =>
+        {
+            try
+            {
+                return Units.ParseBytes(result.Tokens.Single().Value);
+            }
+            catch (FormatException problem)
+            {
+                result.AddError($"{name}: {problem.Message}.");
+                return null;
+            }
+        },
+    };
+}

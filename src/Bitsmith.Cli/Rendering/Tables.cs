@@ -1,0 +1,168 @@
+using Bitsmith.Checkpoints.Inspection;
+using Bitsmith.Quantization.Jobs;
+using Bitsmith.Quantization.Manifests;
+using Bitsmith.Quantization.Packaging;
+using Bitsmith.Quantization.Planning;
+using Bitsmith.Quantization.Verification;
+using Spectre.Console;
+
+namespace Bitsmith.Cli.Rendering;
+
+/// <summary>Shared look of tables.</summary>
+internal static class Tables
+{
+    public static Table Create(params ReadOnlySpan<string> columns)
+    {
+        Table table = new() { Border = TableBorder.Simple };
+        foreach (string column in columns)
+        {
+            // A leading '>' aligns to the right.
+            TableColumn header = new(Markup.Escape(column.TrimStart('>')));
+            table.AddColumn(column.StartsWith('>') ? header.RightAligned() : header);
+        }
+
+        return table;
+    }
+
+    public static void Row(this Table table, params string[] cells) => table.AddRow([.. cells.Select(cell => new Text(cell))]);
+
+    public static void AddTo(this Table table, Terminal terminal) => terminal.Results.Write(table);
+}
+
+/// <summary>A plan for people.</summary>
+internal static class PlanTable
+{
+    public static void Write(Terminal terminal, QuantizationJob job, bool everyTensor)
+    {
+        QuantizationPlan plan = job.Plan;
+        Table table = Tables.Create("tensors", ">count", "decision", "rule", ">before", ">after");
+        foreach (IGrouping<(string, string, string), PlanRow> rows in plan.Rows.GroupBy(row => (everyTensor ? row.Source.Name : Generic(row.Source.Name), row.IsEncoded ? "encode" : "keep", row.Rule)))
+        {
+            (string name, string decision, string rule) = rows.Key;
+            table.Row(name, rows.Count().ToString(), decision, rule, Units.Bytes(rows.Sum(row => row.Source.Bytes)), Units.Bytes(rows.Sum(row => row.BytesAfter)));
+        }
+
+        table.AddTo(terminal);
+        terminal.Out.WriteLine($"{plan.EncodedModules} Linears encoded, {plan.Rows.Count - plan.EncodedModules} tensors kept: {plan.BytesBefore} -> {plan.BytesAfter} bytes ({Units.Bytes(plan.BytesBefore)} -> {Units.Bytes(plan.BytesAfter)}), {job.Estimate.Shards} weight file(s)");
+        terminal.Out.WriteLine($"predicted: at most {job.Estimate.PeakMemoryBytes >> 20} MiB of memory, {Units.Bytes(job.Estimate.DiskBytes)} of disk");
+        foreach (string warning in plan.Warnings)
+        {
+            terminal.Out.WriteLine($"warning: {warning}");
+        }
+    }
+
+    // Layers, blocks and experts under one row.
+    private static string Generic(string name) =>
+        string.Join('.', name.Split('.').Select(part => int.TryParse(part, out _) ? "*" : part));
+}
+
+/// <summary>A finished job for people.</summary>
+internal static class ResultTable
+{
+    private const int Worst = 5;
+
+    public static void Write(Terminal terminal, Manifest manifest, string output)
+    {
+        ManifestTotals totals = manifest.Totals;
+        Table table = Tables.Create("weights that lost most", ">relative RMSE", ">max error", ">SNR dB", ">gain dB");
+        foreach (TensorReport tensor in manifest.Tensors.OrderByDescending(tensor => tensor.RelativeRmse).Take(Worst))
+        {
+            table.Row(tensor.Name, Number(tensor.RelativeRmse, "0.00000"), Number(tensor.MaxAbsError, "0.000000"), Number(tensor.SnrDb, "0.00"), Number(tensor.GainDb, "0.000"));
+        }
+
+        table.Row($"all {totals.EncodedLinears} encoded weights", Number(totals.RelativeRmse, "0.00000"), string.Empty, Number(totals.SnrDb, "0.00"), Number(totals.GainDb, "0.000"));
+        table.AddTo(terminal);
+        CheckTable.Write(terminal, manifest.Checks);
+        terminal.Out.WriteLine($"{output}: {Units.Bytes(totals.BytesBefore)} -> {Units.Bytes(totals.BytesAfter)} of tensors in {manifest.Output.Count} files; lineage in {Manifest.FileName}");
+    }
+
+    private static string Number(double? value, string format) => value?.ToString(format) ?? "-";
+}
+
+/// <summary>Packaging checks for people.</summary>
+internal static class CheckTable
+{
+    public static void Write(Terminal terminal, IReadOnlyList<CheckResult> checks)
+    {
+        Table table = Tables.Create("check", "verdict", "evidence");
+        foreach (CheckResult check in checks)
+        {
+            string repair = check.Repair is null ? string.Empty : $" | {(check.Verdict == Verdict.Fixed ? "repaired" : "repair")}: {check.Repair}";
+            table.Row(check.Name, check.Verdict.ToString().ToLowerInvariant(), check.Evidence + repair);
+        }
+
+        table.AddTo(terminal);
+    }
+}
+
+/// <summary>A verification for people.</summary>
+internal static class VerificationTable
+{
+    private const int Most = 50;
+
+    public static void Write(Terminal terminal, VerificationReport report)
+    {
+        CheckTable.Write(terminal, report.Checks);
+        foreach (Finding finding in report.Findings.Take(Most))
+        {
+            terminal.Out.WriteLine($"WRONG  {finding.Place}: {finding.Problem}");
+        }
+
+        if (report.Findings.Count > Most)
+        {
+            terminal.Out.WriteLine($"… and {report.Findings.Count - Most} more (--json lists all)");
+        }
+
+        terminal.Out.WriteLine(report.IsSound
+            ? $"sound: {report.FilesHashed} files have their recorded hash, {report.TensorsCompared} tensors agree with the base model"
+            : $"{report.Findings.Count} finding(s)");
+        if (report.FilesHashed == 0)
+        {
+            terminal.Out.WriteLine($"without a readable {Manifest.FileName} no hashes were compared");
+        }
+    }
+}
+
+/// <summary>An inspection for people.</summary>
+internal static class InspectTable
+{
+    public static void Write(Terminal terminal, CheckpointSummary summary, bool tensors)
+    {
+        if (summary.ModelType is not null)
+        {
+            terminal.Out.WriteLine($"{summary.Path}: {summary.ModelType} ({string.Join(", ", summary.Architectures)})");
+        }
+
+        terminal.Out.WriteLine($"{summary.Tensors.Count} tensors, {summary.Parameters} parameters, {summary.TensorBytes} bytes ({Units.Bytes(summary.TensorBytes)}), {summary.BitsPerWeight:0.000} bits per weight");
+        terminal.Out.WriteLine(summary.Quantization.Count == 0 ? "not quantized" : $"quantized: {string.Join("; ", summary.Quantization)}");
+        Table types = Tables.Create("type", ">tensors", ">elements", ">bytes");
+        foreach (TypeSummary type in summary.Types)
+        {
+            types.Row(type.Type, type.Tensors.ToString(), type.Elements.ToString(), type.Bytes.ToString());
+        }
+
+        types.AddTo(terminal);
+        Table files = Tables.Create("file", ">tensors", ">bytes", "metadata");
+        foreach (FileSummary file in summary.Files)
+        {
+            files.Row(file.File, file.Tensors.ToString(), file.Bytes.ToString(), string.Join(", ", file.Metadata.Select(entry => $"{entry.Key}={entry.Value}")));
+        }
+
+        files.AddTo(terminal);
+        if (summary.SideFiles.Count > 0)
+        {
+            terminal.Out.WriteLine($"side files: {string.Join(", ", summary.SideFiles)}");
+        }
+
+        if (tensors)
+        {
+            Table all = Tables.Create("tensor", "type", "shape", ">bytes", "file");
+            foreach (TensorSummary tensor in summary.Tensors)
+            {
+                all.Row(tensor.Name, tensor.Type, $"[{string.Join(", ", tensor.Shape)}]", tensor.Bytes.ToString(), tensor.File);
+            }
+
+            all.AddTo(terminal);
+        }
+    }
+}

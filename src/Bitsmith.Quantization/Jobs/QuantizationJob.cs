@@ -1,0 +1,344 @@
+using System.Reflection;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Bitsmith.Checkpoints.CompressedTensors;
+using Bitsmith.Checkpoints.HuggingFace;
+using Bitsmith.Checkpoints.Json;
+using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Manifests;
+using Bitsmith.Quantization.Modules;
+using Bitsmith.Quantization.Packaging;
+using Bitsmith.Quantization.Planning;
+using Bitsmith.Quantization.Recipes;
+using Bitsmith.Tensors.Formats;
+
+namespace Bitsmith.Quantization.Jobs;
+
+/// <summary>
+/// Quantizes a checkpoint into a new folder. Everything that can be wrong beforehand is checked before the first byte is written; the result appears under its
+/// name only when it is complete and has been read back; an interrupted job goes on with <see cref="JobOptions.Resume"/> to the same bytes.
+/// </summary>
+public sealed class QuantizationJob : IDisposable
+{
+    private readonly JobOptions options;
+    private readonly CheckpointFolder source;
+    private readonly IReadOnlyList<string> sideFiles;
+
+    private QuantizationJob(
+        JobOptions options, CheckpointFolder source, QuantizationPlan plan, IReadOnlyList<string> sideFiles, IReadOnlyList<string> leftOut, ResourceEstimate estimate)
+    {
+        this.options = options;
+        this.source = source;
+        this.sideFiles = sideFiles;
+        Plan = plan;
+        LeftOut = leftOut;
+        Estimate = estimate;
+    }
+
+    /// <summary>The Bitsmith that works here: version and commit.</summary>
+    public static string Version { get; } =
+        typeof(QuantizationJob).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+
+    /// <summary>What will be done.</summary>
+    public QuantizationPlan Plan { get; }
+
+    /// <summary>What it needs.</summary>
+    public ResourceEstimate Estimate { get; }
+
+    /// <summary>Files of the source that are not carried over: weights in other formats.</summary>
+    public IReadOnlyList<string> LeftOut { get; }
+
+    /// <summary>Opens the source and plans; writes nothing.</summary>
+    /// <exception cref="Checkpoints.CheckpointException">The source is broken.</exception>
+    /// <exception cref="RecipeException">The recipe does not fit.</exception>
+    /// <exception cref="RequestException">The source is already quantized.</exception>
+    public static QuantizationJob Prepare(JobOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        CheckpointFolder source = CheckpointFolder.Open(options.Model);
+        try
+        {
+            if (source.Config.IsQuantized)
+            {
+                throw new RequestException($"{options.Model} is already quantized (config.json has a quantization_config). Quantize the original model instead.");
+            }
+
+            ModuleTree modules = ModuleTree.Build(source.Config, source.Tensors, options.Model);
+            QuantizationPlan plan = Planner.Create(
+                modules, source.Tensors, options.Recipe, new PlanOptions(options.AllowUnmatched, options.Fix), options.Model);
+            (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = SideFiles.List(options.Model);
+            carried = [.. carried.Where(file => file != Manifest.FileName)];
+            long sideBytes = carried.Sum(file => new FileInfo(Path.Combine(options.Model, file)).Length);
+            ResourceEstimate estimate = ResourceEstimate.Predict(plan, sideBytes, options.MaxShardBytes, options.Threads);
+            return new QuantizationJob(options, source, plan, carried, leftOut, estimate);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Does the work.</summary>
+    /// <param name="progress">Told after each read; called from another thread.</param>
+    /// <param name="cancellationToken">Stops the job; it can be resumed.</param>
+    /// <returns>The manifest of the result.</returns>
+    /// <exception cref="RequestException">The output exists, lies in the source, or belongs to another job.</exception>
+    /// <exception cref="JobException">No space, no permission, or another process at work.</exception>
+    /// <exception cref="Checkpoints.CheckpointException">The source turned out broken or changed.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public Manifest Run(IProgress<JobProgress>? progress, CancellationToken cancellationToken)
+    {
+        CheckRequest();
+        WorkFolder work = new(options.Output);
+        if (options.Force)
+        {
+            work.Delete();
+        }
+
+        if (work.IsPublished)
+        {
+            // The last run was stopped between giving the result its name and clearing up.
+            work.Delete();
+            return ManifestFile.Load(Path.Combine(options.Output, Manifest.FileName));
+        }
+
+        if (work.Exists && !options.Resume)
+        {
+            throw new RequestException($"an interrupted job for {options.Output} exists. Go on with --resume, or start over with --force.");
+        }
+
+        if (Directory.Exists(options.Output) && !options.Force && !(options.Resume && work.Exists))
+        {
+            throw new RequestException($"{options.Output} exists. Choose another name, or replace it with --force.");
+        }
+
+        CheckSpace(work);
+        work.Create();
+        using (Journal journal = Journal.Open(work.JournalPath))
+        {
+            CheckFingerprint(journal);
+            CheckFinishedSources(journal);
+            IReadOnlyList<Shard<PlanRow>> shards = Plan.Shards(options.MaxShardBytes);
+            ReadSchedule schedule = new(
+                source.Files, shards, FinishedShards(journal, shards, work.Output), journal.Sources.Select(entry => entry.Digest.File).ToHashSet(StringComparer.Ordinal));
+            new TensorPipeline(schedule, work.Output, options.Encoder, journal, progress).Run(options.Threads, cancellationToken);
+            Manifest manifest = Finish(work.Output, journal, shards, cancellationToken);
+            work.Publish(journal);
+            return manifest;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => source.Dispose();
+
+    private void CheckRequest()
+    {
+        string from = Resolve(options.Model), to = Resolve(options.Output);
+        if ((to + '/').StartsWith(from + '/', StringComparison.Ordinal) || (from + '/').StartsWith(to + '/', StringComparison.Ordinal))
+        {
+            throw new RequestException($"the output {options.Output} and the source {options.Model} lie in one another. Write to a folder beside the source.");
+        }
+
+        if (File.Exists(options.Output))
+        {
+            throw new RequestException($"{options.Output} is a file; the output is a folder.");
+        }
+
+        if (options.MaxMemoryBytes is long limit && limit < Estimate.PeakMemoryBytes)
+        {
+            throw new RequestException($"the job needs {Estimate.PeakMemoryBytes >> 20} MiB of memory with {options.Threads} thread(s); --max-memory gives {limit >> 20} MiB. Use fewer --threads or a higher limit.");
+        }
+    }
+
+    // Symbolic links must not hide that two paths are one.
+    private static string Resolve(string path)
+    {
+        string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        return Directory.Exists(full) ? Directory.ResolveLinkTarget(full, returnFinalTarget: true)?.FullName ?? full : full;
+    }
+
+    private void CheckSpace(WorkFolder work)
+    {
+        string existing = work.Parent;
+        while (!Directory.Exists(existing))
+        {
+            existing = Path.GetDirectoryName(existing) ?? throw new JobException($"{options.Output}: there is no such file system.");
+        }
+
+        long free = new DriveInfo(existing).AvailableFreeSpace;
+        long needed = Estimate.DiskBytes - work.UsedBytes;
+        if (free < needed)
+        {
+            throw new JobException($"{options.Output}: the result needs {needed} more bytes of disk, {free} are free. Free {needed - free} bytes or choose another disk.");
+        }
+    }
+
+    private void CheckFingerprint(Journal journal)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(options.Recipe, JobJson.Default.Recipe));
+        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(Options(), JobJson.Default.ManifestOptions));
+        hash.AppendData(source.Config.Text.Utf8);
+        foreach (SafetensorsFile file in source.Files)
+        {
+            Add($"{Path.GetFileName(file.Path)} {file.Length}\n");
+            byte[] header = new byte[file.Header.Bytes];
+            file.Read(0, header);
+            hash.AppendData(header);
+        }
+
+        foreach (string file in sideFiles)
+        {
+            Add($"{file} {new FileInfo(Path.Combine(options.Model, file)).Length}\n");
+        }
+
+        Fingerprint fingerprint = new(Version, Convert.ToHexStringLower(hash.GetHashAndReset()));
+        if (journal.Job is null)
+        {
+            journal.Append(new JournalEntry { Job = fingerprint });
+        }
+        else if (journal.Job != fingerprint)
+        {
+            string what = journal.Job.Version == Version ? "model, recipe or options" : $"Bitsmith version ({journal.Job.Version} then, {Version} now)";
+            throw new RequestException($"the interrupted job for {options.Output} was another one: different {what}. Start over with --force, or repeat the command as it was.");
+        }
+
+        void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes(text));
+    }
+
+    /// <summary>A source file that was read to its end before the interruption must still be the same; its hash is taken again only if its time has changed.</summary>
+    private void CheckFinishedSources(Journal journal)
+    {
+        foreach (SourceEntry entry in journal.Sources)
+        {
+            string path = Path.Combine(options.Model, entry.Digest.File);
+            if (File.GetLastWriteTimeUtc(path).Ticks != entry.Modified && FileHash.Compute(path).Sha256 != entry.Digest.Sha256)
+            {
+                throw new RequestException($"{path} has changed since the job was interrupted. Start over with --force, or restore the file.");
+            }
+        }
+    }
+
+    private static int FinishedShards(Journal journal, IReadOnlyList<Shard<PlanRow>> shards, string output)
+    {
+        IReadOnlyList<ShardEntry> finished = journal.Shards;
+        for (int i = 0; i < finished.Count; i++)
+        {
+            FileInfo file = new(Path.Combine(output, shards[i].FileName));
+            if (finished[i].Digest.File != shards[i].FileName || !file.Exists || file.Length != finished[i].Digest.Bytes)
+            {
+                throw new JobException($"{file.FullName} is not as the journal says. The work folder was changed; start over with --force.");
+            }
+        }
+
+        return finished.Count;
+    }
+
+    private Manifest Finish(string output, Journal journal, IReadOnlyList<Shard<PlanRow>> shards, CancellationToken cancellationToken)
+    {
+        List<FileDigest> from = [.. journal.Sources.Select(entry => entry.Digest)];
+        foreach (string file in sideFiles)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            from.Add(CopySideFile(file, Path.Combine(output, file)));
+        }
+
+        if (source.Files.FirstOrDefault(file => new FileInfo(file.Path).Length != file.Length) is { } changed)
+        {
+            throw new Checkpoints.CheckpointException(changed.Path, "changed its length while it was being read. Restore it and start over with --force.");
+        }
+
+        JsonText config = source.Config.Text.With([QuantizationConfig.Key], Plan.Config.ToJson());
+        AtomicFile.Write(Path.Combine(output, ModelConfig.FileName), config.Utf8);
+        if (shards.Count > 1)
+        {
+            AtomicFile.Write(Path.Combine(output, Sharding.IndexFileName), Sharding.WriteIndex(
+                shards.SelectMany(shard => shard.Units.SelectMany(row => row.Outputs).Select(tensor => (tensor.Name, shard.FileName))), Plan.BytesAfter));
+        }
+
+        (IReadOnlyList<CheckResult> checks, _) = PackageInspector.Inspect(output, options.Fix);
+        ReadBack(output);
+        Manifest manifest = Describe(journal, from, Digests(output, journal), checks);
+        AtomicFile.Write(Path.Combine(output, Manifest.FileName), ManifestFile.Write(manifest));
+        return ManifestFile.Load(Path.Combine(output, Manifest.FileName));
+    }
+
+    private FileDigest CopySideFile(string file, string target)
+    {
+        byte[] content;
+        try
+        {
+            content = File.ReadAllBytes(Path.Combine(options.Model, file));
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        {
+            throw new Checkpoints.CheckpointException(Path.Combine(options.Model, file), $"cannot be read: {problem.Message}", problem);
+        }
+
+        ShardWriter.Attempt(target, () => Directory.CreateDirectory(Path.GetDirectoryName(target)!));
+        AtomicFile.Write(target, content);
+        return new FileDigest(file, content.Length, Convert.ToHexStringLower(SHA256.HashData(content)));
+    }
+
+    /// <summary>Opens what was written as a client would and compares it with the plan.</summary>
+    private void ReadBack(string output)
+    {
+        using CheckpointFolder written = CheckpointFolder.Open(output);
+        Dictionary<string, string> found = written.Tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Describe());
+        foreach (TensorInfo tensor in Plan.Rows.SelectMany(row => row.Outputs))
+        {
+            if (!found.Remove(tensor.Name, out string? description) || description != tensor.Describe())
+            {
+                throw new JobException($"{output}: '{tensor.Name}' reads back as {description ?? "missing"}, planned was {tensor.Describe()}. This is a bug in Bitsmith or a failing disk.");
+            }
+        }
+
+        if (found.Count > 0)
+        {
+            throw new JobException($"{output}: '{found.Keys.First()}' reads back although it was not planned. This is a bug in Bitsmith.");
+        }
+    }
+
+    private static List<FileDigest> Digests(string output, Journal journal)
+    {
+        Dictionary<string, FileDigest> known = journal.Shards.ToDictionary(shard => shard.Digest.File, shard => shard.Digest);
+        return [.. Directory.EnumerateFiles(output, "*", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(output, file).Replace('\\', '/'))
+            .Where(file => file != Manifest.FileName)
+            .Order(StringComparer.Ordinal)
+            .Select(file => known.GetValueOrDefault(file) ?? FileHash.Compute(Path.Combine(output, file)) with { File = file })];
+    }
+
+    private ManifestOptions Options() => new(options.Encoder, options.MaxShardBytes, options.Fix, options.AllowUnmatched);
+
+    private Manifest Describe(Journal journal, List<FileDigest> from, List<FileDigest> to, IReadOnlyList<CheckResult> checks)
+    {
+        Dictionary<string, PlanRow> rows = Plan.Rows.Where(row => row.IsEncoded).ToDictionary(row => row.Source.Name);
+        List<TensorLoss> losses = [.. journal.Shards.SelectMany(shard => shard.Tensors)];
+        QuantizationError total = losses.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Error);
+        QuantizationError? library = options.Encoder == Fp8Encoder.Best
+            ? losses.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Library!.Value)
+            : null;
+        TensorReport overall = TensorReport.Create(string.Empty, string.Empty, 0, total, library);
+        return new Manifest
+        {
+            Format = Manifest.CurrentFormat,
+            Version = Version,
+            ModelType = source.Config.ModelType,
+            Recipe = options.Recipe,
+            Options = Options(),
+            Totals = new ManifestTotals(
+                Plan.Rows.Count, Plan.EncodedModules, Plan.BytesBefore, Plan.BytesAfter, overall.RelativeRmse, overall.SnrDb, overall.GainDb),
+            Checks = checks,
+            Warnings = Plan.Warnings,
+            LeftOut = LeftOut,
+            Source = [.. from.OrderBy(file => file.File, StringComparer.Ordinal)],
+            Output = to,
+            Tensors = [.. losses.Select(loss => TensorReport.Create(
+                loss.Name, $"{rows[loss.Name].Group!.Format} {rows[loss.Name].Group!.Block}", rows[loss.Name].BytesAfter, loss.Error, loss.Library))],
+            Digest = string.Empty,
+        };
+    }
+}

@@ -1,0 +1,128 @@
+using System.Collections.Concurrent;
+using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Planning;
+using Bitsmith.Tensors.Formats;
+using Microsoft.Win32.SafeHandles;
+
+namespace Bitsmith.Quantization.Jobs;
+
+/// <summary>Writes one weight file front to back and passes what it wrote on to be hashed.</summary>
+internal sealed class ShardWriter : IDisposable
+{
+    // transformers looks for this.
+    private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
+
+    private readonly string path;
+    private readonly SafetensorsLayout layout;
+    private readonly BlockingCollection<Written> written;
+    private readonly SafeFileHandle handle;
+    private readonly List<TensorLoss> losses = [];
+    private byte[] scales = [];
+    private int scaleBytes;
+    private QuantizationError error, libraryError;
+    private long position;
+    private bool handedOver;
+
+    public ShardWriter(string folder, Shard<PlanRow> shard, BlockingCollection<Written> written)
+    {
+        path = Path.Combine(folder, shard.FileName);
+        layout = Layout(shard);
+        this.written = written;
+
+        // Reserving the length makes a full disk show before the work, not after it.
+        handle = Attempt(path, () => File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, FileOptions.None, layout.Length));
+        Append(layout.HeaderBytes);
+        written.Add(new Written(layout.HeaderBytes, null, null));
+    }
+
+    public static SafetensorsLayout Layout(Shard<PlanRow> shard) =>
+        SafetensorsLayout.Create([.. shard.Units.SelectMany(row => row.Outputs)], Metadata);
+
+    public void Write(Chunk chunk)
+    {
+        PlanRow row = chunk.Step.Row!;
+        ReadOnlyMemory<byte> data = row.IsEncoded ? chunk.Codes : chunk.InputMemory;
+        Append(data);
+        if (row.IsEncoded)
+        {
+            Collect(chunk, row);
+        }
+
+        // From here on the chunk belongs to the hashing stage.
+        bool endsWeight = row.IsEncoded && chunk.Step.EndsTensor;
+        written.Add(new Written(data, chunk, null));
+        if (endsWeight)
+        {
+            ReadOnlyMemory<byte> all = scales.AsMemory(0, scaleBytes);
+            Append(all);
+            written.Add(new Written(all, null, null));
+            losses.Add(new TensorLoss(row.Source.Name, error, libraryError.Count > 0 ? libraryError : null));
+            (scales, scaleBytes, error, libraryError) = ([], 0, default, default);
+        }
+    }
+
+    public void Complete(int index)
+    {
+        if (position != layout.Length)
+        {
+            throw new InvalidOperationException($"{path}: wrote {position} of {layout.Length} bytes");
+        }
+
+        handedOver = true;
+        written.Add(new Written(default, null, new ShardEnd(index, path, handle, layout.Length, losses)));
+    }
+
+    public void Dispose()
+    {
+        if (!handedOver)
+        {
+            handle.Dispose();
+        }
+    }
+
+    /// <summary>Runs a file operation; what the system reports becomes an error that says what to do.</summary>
+    public static void Attempt(string path, Action operation) => Attempt(path, () =>
+    {
+        operation();
+        return true;
+    });
+
+    /// <summary>Runs a file operation; what the system reports becomes an error that says what to do.</summary>
+    public static T Attempt<T>(string path, Func<T> operation)
+    {
+        try
+        {
+            return operation();
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        {
+            throw new JobException($"{path}: writing failed: {problem.Message} Nothing stands under the final name; mend the cause (free space, permissions) and go on with --resume.", problem);
+        }
+    }
+
+    private void Collect(Chunk chunk, PlanRow row)
+    {
+        if (scales.Length == 0)
+        {
+            scales = new byte[row.Outputs[1].Bytes];
+        }
+
+        chunk.Scales.Span.CopyTo(scales.AsSpan(scaleBytes));
+        scaleBytes += chunk.Scales.Length;
+        foreach (QuantizationError part in chunk.Errors.Span)
+        {
+            error += part;
+        }
+
+        foreach (QuantizationError part in chunk.LibraryErrors.Span)
+        {
+            libraryError += part;
+        }
+    }
+
+    private void Append(ReadOnlyMemory<byte> data)
+    {
+        Attempt(path, () => RandomAccess.Write(handle, data.Span, position));
+        position += data.Length;
+    }
+}
