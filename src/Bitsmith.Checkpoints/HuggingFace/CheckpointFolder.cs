@@ -78,6 +78,7 @@ public sealed class CheckpointFolder : IDisposable
             fileNames = present switch
             {
                 [string only] => [only],
+                _ when present.Contains(Sharding.SingleFileName) => [Sharding.SingleFileName],
                 [] => throw new CheckpointException(path, "holds no .safetensors file. Bitsmith reads safetensors checkpoints; convert other weight files first."),
                 _ => throw new CheckpointException(path, $"holds {present.Length} .safetensors files but no {Sharding.IndexFileName}. Download the index, or leave only the model's file."),
             };
@@ -109,10 +110,9 @@ public sealed class CheckpointFolder : IDisposable
             throw new CheckpointException(indexPath, $"names {missing.Length} file(s) that the folder lacks, the first being {missing[0]}. Download the rest.");
         }
 
-        string[] extra = [.. present.Except(fileNames)];
-        return extra.Length == 0
-            ? map
-            : throw new CheckpointException(indexPath, $"does not name {extra[0]}, which is in the folder. Remove that file if it is not part of the model, or restore the index.");
+        return present.Except(fileNames).Contains(Sharding.SingleFileName)
+            ? throw new CheckpointException(path, $"holds {Sharding.SingleFileName} and an index that does not name it: which of them is the model? Remove one.")
+            : map;
     }
 
     private static void CheckNames(string path, List<SafetensorsFile> files, Dictionary<string, string>? index)

@@ -11,20 +11,21 @@ public static class SideFiles
     private static readonly EnumerationOptions Recursive = new() { RecurseSubdirectories = true, AttributesToSkip = 0, IgnoreInaccessible = false };
 
     /// <summary>Lists side files.</summary>
-    /// <param name="folder">The model folder.</param>
+    /// <param name="folder">The model folder, opened.</param>
     /// <returns>
-    /// The files that a derived checkpoint carries along, and those that it leaves out (weights in other formats), as paths relative to
-    /// the folder with forward slashes, sorted.
+    /// The files that a derived checkpoint carries along, and those that it leaves out (weights in other formats, safetensors that are no
+    /// part of the model), as paths relative to the folder with forward slashes, sorted.
     /// </returns>
-    public static (IReadOnlyList<string> Carried, IReadOnlyList<string> LeftOut) List(string folder)
+    public static (IReadOnlyList<string> Carried, IReadOnlyList<string> LeftOut) List(CheckpointFolder folder)
     {
+        ArgumentNullException.ThrowIfNull(folder);
+        HashSet<string> weights = [.. folder.Files.Select(file => Path.GetFileName(file.Path))];
         List<string> carried = [], leftOut = [];
-        foreach (string file in Directory.EnumerateFiles(folder, "*", Recursive))
+        foreach (string file in Directory.EnumerateFiles(folder.Path, "*", Recursive))
         {
-            string relative = Path.GetRelativePath(folder, file).Replace('\\', '/');
+            string relative = Path.GetRelativePath(folder.Path, file).Replace('\\', '/');
             string[] parts = relative.Split('/');
-            bool written = relative is Sharding.IndexFileName || (parts.Length == 1 && relative.EndsWith(".safetensors", StringComparison.Ordinal));
-            if (written || parts[0] is ".git" or ".cache")
+            if (relative == Sharding.IndexFileName || weights.Contains(relative) || parts[0] is ".git" or ".cache")
             {
                 continue;
             }

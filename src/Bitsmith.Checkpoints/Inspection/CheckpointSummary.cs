@@ -44,7 +44,7 @@ public sealed record CheckpointSummary(
         {
             using CheckpointFolder folder = CheckpointFolder.Open(path);
             QuantizationConfig? quantization = QuantizationConfig.Read(folder.Config.Text, System.IO.Path.Combine(path, ModelConfig.FileName));
-            (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = HuggingFace.SideFiles.List(path);
+            (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = HuggingFace.SideFiles.List(folder);
             return Summarize(
                 path, folder.Config, folder.Files, [.. carried, .. leftOut],
                 [.. quantization?.Groups.Select(Describe) ?? []]);

@@ -62,7 +62,7 @@ internal static class QuantizeCommand
 
         if (job.LeftOut.Count > 0)
         {
-            terminal.Error.WriteLine($"left out (weights in other formats): {string.Join(", ", job.LeftOut)}");
+            terminal.Error.WriteLine($"left out (other weights): {string.Join(", ", job.LeftOut)}");
         }
 
         terminal.Error.WriteLine(

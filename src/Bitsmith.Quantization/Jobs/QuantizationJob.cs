@@ -67,7 +67,7 @@ public sealed class QuantizationJob : IDisposable
             ModuleTree modules = ModuleTree.Build(source.Config, source.Tensors, options.Model);
             QuantizationPlan plan = Planner.Create(
                 modules, source.Tensors, options.Recipe, new PlanOptions(options.AllowUnmatched, options.Fix), options.Model);
-            (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = SideFiles.List(options.Model);
+            (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = SideFiles.List(source);
             carried = [.. carried.Where(file => file != Manifest.FileName)];
             long sideBytes = carried.Sum(file => new FileInfo(Path.Combine(options.Model, file)).Length);
             ResourceEstimate estimate = ResourceEstimate.Predict(plan, sideBytes, options.MaxShardBytes, options.Threads);
