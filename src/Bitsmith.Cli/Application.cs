@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Cli.Commands;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Recipes;
@@ -61,7 +62,7 @@ internal static class Application
     {
         OperationCanceledException => ExitCode.Interrupted,
         CheckpointException => ExitCode.BrokenInput,
-        RecipeException or RequestException => ExitCode.WrongRequest,
+        RecipeException or RequestException or ModulePatternException => ExitCode.WrongRequest,
         JobException => ExitCode.Failed,
         IOException or UnauthorizedAccessException => ExitCode.Failed,
         _ => null,

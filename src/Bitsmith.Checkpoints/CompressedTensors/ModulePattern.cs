@@ -13,7 +13,7 @@ public sealed partial class ModulePattern
     private readonly Regex? regex;
 
     /// <summary>Compiles an entry.</summary>
-    /// <exception cref="ArgumentException">The regular expression is invalid.</exception>
+    /// <exception cref="ModulePatternException">The regular expression is invalid.</exception>
     public ModulePattern(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -26,7 +26,7 @@ public sealed partial class ModulePattern
             }
             catch (RegexParseException problem)
             {
-                throw new ArgumentException($"'{text}' is no valid regular expression: {problem.Message}", nameof(text), problem);
+                throw new ModulePatternException($"'{text}' is no valid regular expression: {problem.Message}", problem);
             }
         }
     }
@@ -38,7 +38,7 @@ public sealed partial class ModulePattern
     public int Rank => regex is null ? 0 : 1;
 
     /// <summary>Matches the full module name.</summary>
-    /// <exception cref="ArgumentException">The regular expression took longer than a second on one name.</exception>
+    /// <exception cref="ModulePatternException">The regular expression took longer than a second on one name.</exception>
     public bool MatchesName(string moduleName)
     {
         try
@@ -47,7 +47,7 @@ public sealed partial class ModulePattern
         }
         catch (RegexMatchTimeoutException problem)
         {
-            throw new ArgumentException($"'{Text}' needs more than {MatchLimit.TotalSeconds:0} second to match '{moduleName}'. Write it without nested repetition.", problem);
+            throw new ModulePatternException($"'{Text}' needs more than {MatchLimit.TotalSeconds:0} second to match '{moduleName}'. Write it without nested repetition.", problem);
         }
     }
 
@@ -61,3 +61,8 @@ public sealed partial class ModulePattern
     [GeneratedRegex(@"(?<!\\)((?:\\\\)*)\\Z")]
     private static partial Regex AbsoluteEnd();
 }
+
+/// <summary>An entry of <c>targets</c> or <c>ignore</c> is no usable regular expression.</summary>
+/// <param name="message">The entry and what is wrong with it.</param>
+/// <param name="inner">The cause.</param>
+public sealed class ModulePatternException(string message, Exception inner) : ArgumentException(message, inner);

@@ -53,6 +53,11 @@ public sealed class JsonText
             utf8 = content[3..].ToArray();
         }
 
+        if (!System.Text.Unicode.Utf8.IsValid(utf8))
+        {
+            throw new CheckpointException(path, "is not valid UTF-8. The file is damaged; download it again.");
+        }
+
         try
         {
             JsonDocument document = JsonDocument.Parse(utf8, new JsonDocumentOptions { MaxDepth = MaxDepth, AllowDuplicateProperties = false });

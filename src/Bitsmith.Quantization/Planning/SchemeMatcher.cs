@@ -27,7 +27,7 @@ internal sealed class SchemeMatcher
             {
                 return new ModulePattern(text);
             }
-            catch (ArgumentException problem)
+            catch (ModulePatternException problem)
             {
                 throw new RecipeException($"{recipe.Source}: {problem.Message}", problem);
             }

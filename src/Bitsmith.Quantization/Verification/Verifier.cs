@@ -8,6 +8,7 @@ using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Modules;
 using Bitsmith.Quantization.Packaging;
 using Bitsmith.Quantization.Planning;
+using Bitsmith.Quantization.Recipes;
 
 namespace Bitsmith.Quantization.Verification;
 
@@ -74,6 +75,11 @@ public static class Verifier
         catch (CheckpointException problem) when (baseModel is null || !problem.Path.StartsWith(baseModel, StringComparison.Ordinal))
         {
             findings.Enqueue(new Finding(problem.Path, problem.Message));
+        }
+
+        catch (Exception problem) when (problem is RecipeException or ModulePatternException)
+        {
+            findings.Enqueue(new Finding(ModelConfig.FileName, problem.Message));
         }
 
         if (repaired.Count > 0 && manifest is not null)

@@ -1,0 +1,84 @@
+using Bitsmith.Checkpoints.CompressedTensors;
+using Bitsmith.Quantization.Recipes;
+using Bitsmith.Tensors.Formats;
+
+namespace Bitsmith.Quantization.Tests.Recipes;
+
+public sealed class RecipeYamlTests
+{
+    [Fact]
+    public void The_air_recipe_restates_the_release_field_by_field()
+    {
+        Recipe recipe = RecipeYaml.Load(Path.Combine(AppContext.BaseDirectory, "recipes", "glm-4.5-air-fp8-32.yaml"));
+
+        RecipeGroup group = Assert.Single(recipe.Groups);
+        Assert.Equal(["Linear"], group.Targets);
+        Assert.Equal(
+            new QuantizationArgs { NumBits = 8, Type = "float", Dynamic = "false", Symmetric = true, Strategy = "block", BlockStructure = [32, 32], Observer = "memoryless_minmax" },
+            group.Weights);
+        Assert.Equal(
+            new QuantizationArgs { NumBits = 8, Type = "float", Strategy = "group", Symmetric = true, Dynamic = "true", Observer = null, GroupSize = 128 },
+            group.InputActivations);
+        Assert.Equal(
+            [
+                "lm_head", "model.embed_tokens", "model.norm", "re:.*input_layernorm$", "re:.*post_attention_layernorm$", "re:.*self_attn.*",
+                "re:.*shared_experts.*", @"re:.*mlp\.gate$", "re:model.layers.0.*", "re:model.layers.46.*",
+            ],
+            recipe.Ignore);
+    }
+
+    [Fact]
+    public void The_flash_recipe_is_the_fp8_block_preset_without_the_vision_tower()
+    {
+        Recipe recipe = RecipeYaml.Load(Path.Combine(AppContext.BaseDirectory, "recipes", "glm-4.6v-flash-fp8.yaml"));
+
+        RecipeGroup group = Assert.Single(recipe.Groups);
+        Assert.Equal(Presets.Get("fp8-block").Groups[0].Weights, group.Weights);
+        Assert.Equal(Presets.Get("fp8-block").Groups[0].InputActivations, group.InputActivations);
+        Assert.Equal(["lm_head", @"re:model\.visual.*"], recipe.Ignore);
+    }
+
+    [Theory]
+    [InlineData("QuantizationModifier: {scheme: FP8_BLOCK, targets: Linear}")]
+    [InlineData("QuantizationModifier: {scheme: fp8_block}")]
+    [InlineData("QuantizationModifier: {scheme: {FP8_BLOCK: [Linear]}}")]
+    [InlineData("a_stage: {b_modifiers: {QuantizationModifier: {scheme: FP8_BLOCK}}}")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 8, type: FLOAT, strategy: BLOCK, block_structure: 128x128}}}}")]
+    public void Every_spelling_that_llm_compressor_reads_means_the_same(string yaml)
+    {
+        RecipeGroup group = Assert.Single(RecipeYaml.Parse(yaml, "r.yaml").Groups);
+
+        Assert.Equal(["Linear"], group.Targets);
+        Assert.Equal(new BlockShape(128, 128), group.Block);
+    }
+
+    [Theory]
+    [InlineData("QuantizationModifier:\n  scheme: FP8_BLOCK\n  ignored: [lm_head]", "line 3", "ignored")]
+    [InlineData("GPTQModifier:\n  scheme: W4A16", "line 2", "GPTQModifier")]
+    [InlineData("s_stage:\n  m_modifiers:\n    AWQModifier: {}", "line 3", "AWQModifier")]
+    [InlineData("QuantizationModifier:\n  scheme: W4A16", "scheme", "FP8_BLOCK")]
+    [InlineData("QuantizationModifier:\n  targets: [Linear]", "line 2", "config_groups")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, strategy: group, group_size: 32}}}}", "group 0", "num_bits 4")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {strategy: block, type: float, block_structure: [0, 32]}}}}", "group 0", "block_structure")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {weights: {strategy: block, type: float, block_structure: [32, 32]}}}}", "group 0", "targets")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {strategy: block, type: float, block_structure: [32, 32], bits: 8}}}}", "line 1", "bits")]
+    [InlineData("QuantizationModifier: {scheme: FP8_BLOCK", "line 2", "flow mapping")]
+    [InlineData("- a\n- b", "line 1", "expected keys")]
+    [InlineData("QuantizationModifier: {scheme: FP8_BLOCK, kv_cache_scheme: {num_bits: 8}}", "line 1", "kv_cache_scheme")]
+    public void What_is_not_understood_is_an_error_that_names_its_place(string yaml, string place, string word)
+    {
+        RecipeException problem = Assert.Throws<RecipeException>(() => RecipeYaml.Parse(yaml, "r.yaml"));
+
+        Assert.StartsWith("r.yaml", problem.Message, StringComparison.Ordinal);
+        Assert.Contains(place, problem.Message, StringComparison.Ordinal);
+        Assert.Contains(word, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_unknown_preset_is_an_error_that_lists_the_known_ones()
+    {
+        RecipeException problem = Assert.Throws<RecipeException>(() => Presets.Get("fp9"));
+
+        Assert.Contains("fp8-block, fp8-block-32", problem.Message, StringComparison.Ordinal);
+    }
+}
