@@ -86,7 +86,8 @@ internal sealed class Journal : IDisposable
         FileStream file;
         try
         {
-            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            // Unbuffered: a write that fails must not be tried again, and fail again, when the file is closed.
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
         }
         catch (IOException problem) when (File.Exists(path))
         {
@@ -112,8 +113,11 @@ internal sealed class Journal : IDisposable
     {
         lock (writing)
         {
-            file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(entry, JournalJson.Default.JournalEntry) + "\n"));
-            file.Flush(flushToDisk: true);
+            DurableFile.Attempt(file.Name, () =>
+            {
+                file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(entry, JournalJson.Default.JournalEntry) + "\n"));
+                file.Flush(flushToDisk: true);
+            });
             entries.Add(entry);
         }
     }

@@ -251,17 +251,17 @@ public sealed class QuantizationJob : IDisposable
         }
 
         JsonText config = source.Config.Text.With([QuantizationConfig.Key], Plan.Config.ToJson());
-        AtomicFile.Write(Path.Combine(output, ModelConfig.FileName), config.Utf8);
+        DurableFile.WriteAtomically(Path.Combine(output, ModelConfig.FileName), config.Utf8);
         if (shards.Count > 1)
         {
-            AtomicFile.Write(Path.Combine(output, Sharding.IndexFileName), Sharding.WriteIndex(
+            DurableFile.WriteAtomically(Path.Combine(output, Sharding.IndexFileName), Sharding.WriteIndex(
                 shards.SelectMany(shard => shard.Units.SelectMany(row => row.Outputs).Select(tensor => (tensor.Name, shard.FileName))), Plan.BytesAfter));
         }
 
         (IReadOnlyList<CheckResult> checks, _) = PackageInspector.Inspect(output, options.Fix);
         ReadBack(output);
         Manifest manifest = Describe(journal, from, Digests(output, journal), checks);
-        AtomicFile.Write(Path.Combine(output, Manifest.FileName), ManifestFile.Write(manifest));
+        DurableFile.WriteAtomically(Path.Combine(output, Manifest.FileName), ManifestFile.Write(manifest));
         return ManifestFile.Load(Path.Combine(output, Manifest.FileName));
     }
 
@@ -277,8 +277,8 @@ public sealed class QuantizationJob : IDisposable
             throw new Checkpoints.CheckpointException(Path.Combine(options.Model, file), $"cannot be read: {problem.Message}", problem);
         }
 
-        ShardWriter.Attempt(target, () => Directory.CreateDirectory(Path.GetDirectoryName(target)!));
-        AtomicFile.Write(target, content);
+        DurableFile.Attempt(target, () => Directory.CreateDirectory(Path.GetDirectoryName(target)!));
+        DurableFile.WriteAtomically(target, content);
         return new FileDigest(file, content.Length, Convert.ToHexStringLower(SHA256.HashData(content)));
     }
 

@@ -30,7 +30,7 @@ internal sealed class ShardWriter : IDisposable
         this.written = written;
 
         // Reserving the length makes a full disk show before the work, not after it.
-        handle = Attempt(path, () => File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, FileOptions.None, layout.Length));
+        handle = DurableFile.Attempt(path, () => File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, FileOptions.None, layout.Length));
         Append(layout.HeaderBytes);
         written.Add(new Written(layout.HeaderBytes, null, null));
     }
@@ -80,26 +80,6 @@ internal sealed class ShardWriter : IDisposable
         }
     }
 
-    /// <summary>Runs a file operation; what the system reports becomes an error that says what to do.</summary>
-    public static void Attempt(string path, Action operation) => Attempt(path, () =>
-    {
-        operation();
-        return true;
-    });
-
-    /// <summary>Runs a file operation; what the system reports becomes an error that says what to do.</summary>
-    public static T Attempt<T>(string path, Func<T> operation)
-    {
-        try
-        {
-            return operation();
-        }
-        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
-        {
-            throw new JobException($"{path}: writing failed: {problem.Message} Nothing stands under the final name; mend the cause (free space, permissions) and go on with --resume.", problem);
-        }
-    }
-
     private void Collect(Chunk chunk, PlanRow row)
     {
         if (scales.Length == 0)
@@ -122,7 +102,7 @@ internal sealed class ShardWriter : IDisposable
 
     private void Append(ReadOnlyMemory<byte> data)
     {
-        Attempt(path, () => RandomAccess.Write(handle, data.Span, position));
+        DurableFile.Attempt(path, () => RandomAccess.Write(handle, data.Span, position));
         position += data.Length;
     }
 }

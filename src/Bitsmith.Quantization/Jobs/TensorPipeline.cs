@@ -219,7 +219,7 @@ internal sealed class TensorPipeline
             {
                 using (end.Handle)
                 {
-                    ShardWriter.Attempt(end.Path, () => RandomAccess.FlushToDisk(end.Handle));
+                    DurableFile.Attempt(end.Path, () => RandomAccess.FlushToDisk(end.Handle));
                 }
 
                 FileDigest digest = new(Path.GetFileName(end.Path), end.Length, Convert.ToHexStringLower(hash.GetHashAndReset()));

@@ -60,7 +60,7 @@ internal sealed class WorkFolder
     /// <param name="journal">Closed before its file is deleted.</param>
     public void Publish(Journal journal)
     {
-        AtomicFile.Write(PublishedMark, []);
+        DurableFile.WriteAtomically(PublishedMark, []);
         if (Directory.Exists(target))
         {
             if (Directory.Exists(Replaced))

@@ -101,7 +101,7 @@ public sealed class Package
     {
         foreach (string name in edited)
         {
-            Jobs.AtomicFile.Write(Path.Combine(Folder, name), files[name]!.Utf8);
+            Jobs.DurableFile.WriteAtomically(Path.Combine(Folder, name), files[name]!.Utf8);
         }
     }
 }

@@ -85,7 +85,7 @@ public static class Verifier
         if (repaired.Count > 0 && manifest is not null)
         {
             FileDigest[] output = [.. manifest.Output.Select(file => repaired.Contains(file.File) ? FileHash.Compute(Path.Combine(folder, file.File)) : file)];
-            AtomicFile.Write(Path.Combine(folder, Manifest.FileName), ManifestFile.Write(manifest with { Output = output, Checks = checks }));
+            DurableFile.WriteAtomically(Path.Combine(folder, Manifest.FileName), ManifestFile.Write(manifest with { Output = output, Checks = checks }));
         }
 
         return new VerificationReport([.. findings], checks, hashed, compared, repaired);
