@@ -1,0 +1,60 @@
+using System.CommandLine;
+using BenchmarkDotNet.Columns;
+using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Loggers;
+using BenchmarkDotNet.Reports;
+using BenchmarkDotNet.Running;
+using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using Bitsmith.Benchmarks;
+using Perfolizer.Horology;
+
+// benchmarks [--filter GLOB...] [--markdown FILE]
+// benchmarks --quick-encode MODEL [--scheme S] [--limit-gb N]
+Option<string[]> filter = new("--filter") { Description = "Benchmarks to run, for example '*Encode*'.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["*"] };
+Option<string?> markdown = new("--markdown") { Description = "Also write the rates to this file as Markdown tables." };
+Option<string?> quickEncode = new("--quick-encode") { Description = "Instead: encode the Linears of this model folder on one thread and print the rate." };
+Option<string> scheme = new("--scheme") { Description = "For --quick-encode: the preset.", DefaultValueFactory = _ => "fp8-block" };
+Option<double> limit = new("--limit-gb") { Description = "For --quick-encode: encode at most this many GB (10^9 bytes) of source.", DefaultValueFactory = _ => 1e6 };
+RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickEncode, scheme, limit };
+root.SetAction(parsed =>
+{
+    if (parsed.GetValue(quickEncode) is { } model)
+    {
+        QuickEncode.Run(model, parsed.GetValue(scheme)!, (long)(parsed.GetValue(limit) * 1e9));
+        return 0;
+    }
+
+    return RunBenchmarks(parsed.GetValue(filter)!, parsed.GetValue(markdown));
+});
+ParseResult command = root.Parse(args);
+int code = command.Invoke();
+return command.Errors.Count > 0 ? 2 : code;
+
+static int RunBenchmarks(string[] filter, string? markdown)
+{
+    // In this process: nothing is built again, and the cases are long enough not to need one of their own.
+    Job job = Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithGcServer(false)
+        .WithWarmupCount(3).WithIterationCount(7).WithIterationTime(TimeInterval.FromMilliseconds(150));
+    ManualConfig config = ManualConfig.CreateEmpty()
+        .AddJob(job)
+        .AddLogger(new ConsoleLogger())
+        .AddColumnProvider(DefaultColumnProviders.Instance)
+        .AddColumn(new ThroughputColumn())
+        .WithOptions(ConfigOptions.JoinSummary);
+    Summary[] summaries = [.. BenchmarkSwitcher.FromAssembly(typeof(Fp8EncodeBenchmark).Assembly).Run(["--filter", .. filter], config)];
+    string tables = MarkdownTable.Write(summaries);
+    if (tables.Length == 0)
+    {
+        Console.Error.WriteLine("benchmarks: nothing was measured.");
+        return 1;
+    }
+
+    Console.WriteLine(tables);
+    if (markdown is not null)
+    {
+        File.WriteAllText(markdown, tables);
+    }
+
+    return 0;
+}
