@@ -62,7 +62,7 @@ public readonly record struct Float8E4M3(byte Bits)
         int exponent = (code >> 3) & 15, significand = code & 7;
         float magnitude = (exponent, significand) switch
         {
-            (15, 7) => float.NaN,
+            (15, 7) => MathF.CopySign(float.NaN, 1), // float.NaN itself has its sign bit set
             (0, _) => significand * MinPositive,
             _ => MathF.ScaleB(1 + (significand / 8f), exponent - 7),
         };
