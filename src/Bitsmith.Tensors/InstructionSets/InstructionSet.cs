@@ -43,9 +43,12 @@ public static class InstructionSets
             return Available[^1];
         }
 
-        if (Enum.TryParse(name, ignoreCase: true, out InstructionSet set) && Available.Contains(set))
+        foreach (InstructionSet set in Available)
         {
-            return set;
+            if (set.ToString().Equals(name, StringComparison.OrdinalIgnoreCase))
+            {
+                return set;
+            }
         }
 
         throw new ArgumentException(
