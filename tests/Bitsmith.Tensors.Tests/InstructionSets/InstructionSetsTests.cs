@@ -1,0 +1,57 @@
+using Bitsmith.Tensors.InstructionSets;
+using Families = Bitsmith.Tensors.InstructionSets.InstructionSets;
+
+namespace Bitsmith.Tensors.Tests.InstructionSets;
+
+public sealed class InstructionSetsTests
+{
+    [Fact]
+    public void Scalar_always_runs_and_is_the_slowest() => Assert.Equal(InstructionSet.Scalar, Families.Available[0]);
+
+    [Fact]
+    public void Available_families_are_distinct_and_ordered_by_speed() =>
+        Assert.Equal(Families.Available.Distinct().Order(), Families.Available);
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    public void No_name_means_the_fastest(string? name) => Assert.Equal(Families.Available[^1], Families.Choose(name));
+
+    [Fact]
+    public void Every_available_family_is_chosen_by_its_name_in_any_case()
+    {
+        foreach (InstructionSet set in Families.Available)
+        {
+            Assert.Equal(set, Families.Choose(set.ToString()));
+            Assert.Equal(set, Families.Choose(set.ToString().ToLowerInvariant()));
+            Assert.Equal(set, Families.Choose(set.ToString().ToUpperInvariant()));
+        }
+    }
+
+    [Theory]
+    [InlineData("neon")]
+    [InlineData("avx")]
+    [InlineData("avx2 ")]
+    [InlineData(" ")]
+    [InlineData("0")]
+    [InlineData("99")]
+    [InlineData("-1")]
+    [InlineData("Scalar,Vector128")]
+    public void Anything_that_is_no_name_is_refused_with_the_names_that_work(string name)
+    {
+        ArgumentException refusal = Assert.Throws<ArgumentException>(() => Families.Choose(name));
+        Assert.Contains($"{Families.Variable}={name}", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("scalar", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_family_that_this_machine_lacks_is_refused()
+    {
+        foreach (InstructionSet set in Enum.GetValues<InstructionSet>().Except(Families.Available))
+        {
+            Assert.Throws<ArgumentException>(() => Families.Choose(set.ToString()));
+        }
+
+        Assert.Contains(Families.Default, Families.Available);
+    }
+}
