@@ -28,7 +28,7 @@ for i, (name, weight) in enumerate(sorted(weights.items())):
     elif kind == 3:
         w *= 1e-38
     elif kind == 4:
-        w *= 3e38 / w.abs().max()
+        w = w / w.abs().max() * 3e38
     elif kind == 5:
         w = torch.sign(w) * 2.0 ** torch.floor(u * 60 - 50)
     weights[name] = w.to(torch.bfloat16)

@@ -216,6 +216,6 @@ internal sealed class TensorParallelCheck : IPackagingCheck
         (string first, long width, int block) = splits.FirstOrDefault(split => split.Width % (2L * split.Block) != 0);
         return refused.Length == 0
             ? new CheckResult(Name, Verdict.Pass, "MLPs and experts split over 2, 4 and 8 GPUs in whole blocks")
-            : new CheckResult(Name, Verdict.Warning, $"vLLM refuses --tensor-parallel-size {string.Join(", ", refused)}{(possible.Length > 0 ? $" ({string.Join(", ", possible)} work)" : string.Empty)}: parts would not be whole blocks{(first is null ? string.Empty : $" ({first}: {width} / 2 is not a multiple of {block})")}. Use fewer GPUs, pipeline parallelism, or fp8-block-32");
+            : new CheckResult(Name, Verdict.Warning, $"vLLM refuses --tensor-parallel-size {string.Join(", ", refused)}{(possible.Length > 0 ? $" ({string.Join(", ", possible)} work)" : string.Empty)}: parts would not be whole blocks{(first is null ? string.Empty : $" ({first}: {width} / 2 is not a multiple of {block})")}. Use fewer GPUs, pipeline parallelism{(block > 32 ? ", or fp8-block-32" : string.Empty)}");
     }
 }
