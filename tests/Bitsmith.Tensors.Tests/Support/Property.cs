@@ -7,5 +7,5 @@ namespace Bitsmith.Tensors.Tests.Support;
 internal static class Property
 {
     public static void Holds<T>(Arbitrary<T> values, Action<T> body, int runs) =>
-        Prop.ForAll(values, body).Check(Config.QuickThrowOnFailure.WithMaxTest(runs));
+        Prop.ForAll(values, body).Check(Config.QuickThrowOnFailure.WithQuietOnSuccess(true).WithMaxTest(runs));
 }
