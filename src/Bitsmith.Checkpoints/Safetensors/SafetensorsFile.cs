@@ -72,12 +72,14 @@ public sealed class SafetensorsFile : IDisposable
     public unsafe ReadOnlySpan<byte> View(StoredTensor tensor, long first = 0, int? length = null)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        int bytes = length ?? checked((int)(tensor.Bytes - first));
         ArgumentOutOfRangeException.ThrowIfNegative(first);
-        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(first + bytes, tensor.Bytes);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(tensor.Offset + tensor.Bytes, Length);
-        return new ReadOnlySpan<byte>(Start() + tensor.Offset + first, bytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, tensor.Bytes);
+        long bytes = length ?? tensor.Bytes - first;
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes, nameof(length));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, Math.Min(tensor.Bytes - first, int.MaxValue), nameof(length));
+        ArgumentOutOfRangeException.ThrowIfNegative(tensor.Offset, nameof(tensor));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(tensor.Bytes, Length - tensor.Offset, nameof(tensor));
+        return new ReadOnlySpan<byte>(Start() + tensor.Offset + first, (int)bytes);
     }
 
     /// <inheritdoc/>
