@@ -105,11 +105,11 @@ public sealed class SafetensorsHeader
         }
         catch (Exception problem) when (problem is JsonException or InvalidOperationException or OverflowException or FormatException)
         {
-            throw new CheckpointException(path, $"header: {problem.Message}. The file is damaged or was not written by a safetensors library.", problem);
+            throw new CheckpointException(path, $"header: {problem.Message.TrimEnd('.')}. The file is damaged or was not written by a safetensors library.", problem);
         }
 
-        // Empty tensors share an offset with their neighbour; the length puts them first.
-        tensors.Sort((a, b) => a.Offset != b.Offset ? a.Offset.CompareTo(b.Offset) : a.Bytes.CompareTo(b.Bytes));
+        // Empty tensors share an offset with their neighbour; the length puts them first. Several of them keep the header's order.
+        tensors = [.. tensors.OrderBy(tensor => tensor.Offset).ThenBy(tensor => tensor.Bytes)];
         CheckTiling(tensors, headerBytes, fileLength, path);
         return new SafetensorsHeader(tensors, metadata, headerBytes);
     }
@@ -171,11 +171,11 @@ public sealed class SafetensorsHeader
         try
         {
             tensor = new StoredTensor(name, type.Value, shape, checked(headerBytes + begin));
-            _ = tensor.Bytes;
+            _ = checked(tensor.Offset + tensor.Bytes);
         }
         catch (OverflowException)
         {
-            throw new JsonException($"tensor '{name}': the shape [{string.Join(", ", shape)}] has more elements than 63 bits count");
+            throw new JsonException($"tensor '{name}': the shape [{string.Join(", ", shape)}] or data_offsets [{begin}, {end}] are more bytes than 63 bits count");
         }
 
         return end - begin == tensor.Bytes
@@ -214,7 +214,7 @@ public sealed class SafetensorsHeader
                 throw new CheckpointException(path, $"tensor '{tensor.Name}' starts at byte {tensor.Offset} but the data before it ends at {position}: it {relation}. The file is damaged or was not written by a safetensors library.");
             }
 
-            position = checked(position + tensor.Bytes);
+            position += tensor.Bytes; // no overflow: checked when the tensor was read
         }
 
         if (position != fileLength)
