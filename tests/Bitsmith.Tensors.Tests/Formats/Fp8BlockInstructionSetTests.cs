@@ -11,7 +11,7 @@ public sealed class Fp8BlockInstructionSetTests
     [InlineData(Fp8Encoder.Library, 150)]
     [InlineData(Fp8Encoder.Best, 40)]
     public void Every_instruction_set_writes_the_same_bytes_and_measures_the_same_loss(Fp8Encoder encoder, int runs) =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 300, mostColumns: encoder == Fp8Encoder.Best ? 150 : 300, largestSide: 160),
             matrix =>
             {
@@ -30,7 +30,7 @@ public sealed class Fp8BlockInstructionSetTests
 
     [Fact]
     public void Every_instruction_set_decodes_to_the_same_bits() =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 200, mostColumns: 300, largestSide: 160),
             matrix =>
             {
@@ -47,7 +47,7 @@ public sealed class Fp8BlockInstructionSetTests
     [InlineData(Fp8Encoder.Library, 100)]
     [InlineData(Fp8Encoder.Best, 25)]
     public void Encoding_chunks_of_whole_block_rows_gives_the_bytes_and_losses_of_the_whole(Fp8Encoder encoder, int runs) =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 300, mostColumns: 100, largestSide: 60),
             matrix =>
             {
@@ -72,7 +72,7 @@ public sealed class Fp8BlockInstructionSetTests
 
     [Fact]
     public void Decoding_a_chunk_of_whole_block_rows_gives_what_decoding_everything_gives() =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 120, mostColumns: 100, largestSide: 30),
             matrix =>
             {

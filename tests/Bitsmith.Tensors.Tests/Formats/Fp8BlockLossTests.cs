@@ -10,7 +10,7 @@ public sealed class Fp8BlockLossTests
     [InlineData(Fp8Encoder.Library, 150)]
     [InlineData(Fp8Encoder.Best, 40)]
     public void Every_weight_is_within_the_error_bound_and_every_scale_is_finite_and_positive(Fp8Encoder encoder, int runs) =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 100, mostColumns: 200, largestSide: 160),
             matrix =>
             {
@@ -32,7 +32,7 @@ public sealed class Fp8BlockLossTests
     [InlineData(Fp8Encoder.Library, 150)]
     [InlineData(Fp8Encoder.Best, 40)]
     public void The_loss_agrees_with_a_recomputation_in_binary64(Fp8Encoder encoder, int runs) =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 100, mostColumns: 200, largestSide: 160),
             matrix =>
             {
@@ -69,7 +69,7 @@ public sealed class Fp8BlockLossTests
 
     [Fact]
     public void The_best_encoder_never_loses_more_than_the_library_and_reports_the_librarys_loss_as_the_library_encoder_does() =>
-        Property.Holds(
+        Law.Holds(
             Matrix.Any(mostRows: 200, mostColumns: 150, largestSide: 160),
             matrix =>
             {
