@@ -40,6 +40,10 @@ public sealed class JsonText
         {
             throw new CheckpointException(path, "this file is missing. A Hugging Face model folder has it; check the path or download the folder again.", missing);
         }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException(path, $"cannot be read: {problem.Message}", problem);
+        }
     }
 
     /// <summary>Parses one JSON object; duplicate keys and nesting deeper than 64 are refused.</summary>
@@ -60,6 +64,7 @@ public sealed class JsonText
 
         try
         {
+            CheckStrings(utf8);
             JsonDocument document = JsonDocument.Parse(utf8, new JsonDocumentOptions { MaxDepth = MaxDepth, AllowDuplicateProperties = false });
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? new JsonText(utf8, path, document)
@@ -154,6 +159,19 @@ public sealed class JsonText
         return element;
     }
 
+    /// <summary>Unescapes every string once: half a surrogate pair fails here and not where the string is used.</summary>
+    private static void CheckStrings(byte[] utf8)
+    {
+        Utf8JsonReader reader = new(utf8, new JsonReaderOptions { MaxDepth = MaxDepth });
+        while (reader.Read())
+        {
+            if (reader.ValueIsEscaped)
+            {
+                _ = reader.GetString();
+            }
+        }
+    }
+
     private static string Quote(string text) => $"\"{JsonEncodedText.Encode(text)}\"";
 
     private static string IndentLines(string value, int depth) =>
@@ -175,7 +193,8 @@ public sealed class JsonText
         foreach (string property in properties)
         {
             bool found = false;
-            while (!found && reader.TokenType != JsonTokenType.StartArray && reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            bool inside = reader.TokenType == JsonTokenType.StartObject; // what follows any other value is not part of it
+            while (inside && !found && reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 nameStart = (int)reader.TokenStartIndex;
                 found = reader.ValueTextEquals(property);
