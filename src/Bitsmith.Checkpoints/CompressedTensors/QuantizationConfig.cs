@@ -92,6 +92,11 @@ public sealed record QuantizationConfig(IReadOnlyList<QuantizationGroup> Groups,
             ? all.EnumerateObject().ToArray() : [])
         {
             string place = $"{Key}.config_groups.{entry.Name}";
+            if (entry.Value.ValueKind != JsonValueKind.Object)
+            {
+                throw new CheckpointException(path, $"{place} is a JSON {entry.Value.ValueKind}, expected an object.");
+            }
+
             QuantizationArgs weights = ReadArgs(entry.Value, "weights", path, place)
                 ?? throw new CheckpointException(path, $"{place} has no 'weights'.");
             groups.Add(new QuantizationGroup(
@@ -116,8 +121,8 @@ public sealed record QuantizationConfig(IReadOnlyList<QuantizationGroup> Groups,
             return new QuantizationArgs
             {
                 NumBits = args.GetProperty("num_bits").GetInt32(),
-                Type = args.GetProperty("type").GetString()!,
-                Strategy = args.GetProperty("strategy").GetString()!,
+                Type = args.GetProperty("type").GetString() ?? throw new FormatException("type is null."),
+                Strategy = args.GetProperty("strategy").GetString() ?? throw new FormatException("strategy is null."),
                 Symmetric = !args.TryGetProperty("symmetric", out JsonElement symmetric) || symmetric.GetBoolean(),
                 GroupSize = args.TryGetProperty("group_size", out JsonElement size) && size.ValueKind == JsonValueKind.Number ? size.GetInt32() : null,
                 BlockStructure = args.TryGetProperty("block_structure", out JsonElement block) && block.ValueKind == JsonValueKind.Array
