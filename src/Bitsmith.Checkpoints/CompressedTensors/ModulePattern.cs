@@ -22,7 +22,9 @@ public sealed partial class ModulePattern
         {
             try
             {
-                regex = new Regex($@"\A(?:{FromPython(text[3..])})", RegexOptions.CultureInvariant, MatchLimit);
+                // First alone: 'a)|(b' would become valid, and lose its anchor, inside the group that anchors it.
+                string pattern = new Regex(FromPython(text[3..])).ToString();
+                regex = new Regex($@"\A(?:{pattern})", RegexOptions.CultureInvariant, MatchLimit);
             }
             catch (RegexParseException problem)
             {
