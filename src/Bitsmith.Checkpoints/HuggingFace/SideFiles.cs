@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 using Bitsmith.Checkpoints.Safetensors;
 
 namespace Bitsmith.Checkpoints.HuggingFace;
@@ -14,14 +15,20 @@ public static class SideFiles
     /// <param name="folder">The model folder, opened.</param>
     /// <returns>
     /// The files that a derived checkpoint carries along, and those that it leaves out (weights in other formats, safetensors that are no
-    /// part of the model), as paths relative to the folder with forward slashes, sorted.
+    /// part of the model, linked folders), as paths relative to the folder with forward slashes, sorted.
     /// </returns>
     public static (IReadOnlyList<string> Carried, IReadOnlyList<string> LeftOut) List(CheckpointFolder folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
         HashSet<string> weights = [.. folder.Files.Select(file => Path.GetFileName(file.Path))];
         List<string> carried = [], leftOut = [];
-        foreach (string file in Directory.EnumerateFiles(folder.Path, "*", Recursive))
+        FileSystemEnumerable<string> files = new(folder.Path, (ref FileSystemEntry entry) => entry.ToFullPath(), Recursive)
+        {
+            // Linked files are the hub cache's way to store them; a linked folder could lead round in a circle, and is only named.
+            ShouldIncludePredicate = (ref FileSystemEntry entry) => !entry.IsDirectory || entry.Attributes.HasFlag(FileAttributes.ReparsePoint),
+            ShouldRecursePredicate = (ref FileSystemEntry entry) => !entry.Attributes.HasFlag(FileAttributes.ReparsePoint),
+        };
+        foreach (string file in files)
         {
             string relative = Path.GetRelativePath(folder.Path, file).Replace('\\', '/');
             string[] parts = relative.Split('/');
@@ -30,7 +37,8 @@ public static class SideFiles
                 continue;
             }
 
-            (OtherWeights.Contains(Path.GetExtension(relative)) || relative.EndsWith(".safetensors", StringComparison.Ordinal) ? leftOut : carried).Add(relative);
+            bool left = OtherWeights.Contains(Path.GetExtension(relative)) || relative.EndsWith(".safetensors", StringComparison.Ordinal) || Directory.Exists(file);
+            (left ? leftOut : carried).Add(relative);
         }
 
         carried.Sort(StringComparer.Ordinal);

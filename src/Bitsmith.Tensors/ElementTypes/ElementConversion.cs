@@ -5,7 +5,7 @@ namespace Bitsmith.Tensors.ElementTypes;
 
 /// <summary>
 /// Converts runs of BF16, F16, F8_E4M3 and F32 elements to and from binary32. Widening is exact; narrowing rounds to nearest,
-/// ties to even. F8_E4M3 saturates at 448, the others overflow to infinity. NaN stays NaN (quiet, sign kept). Every instruction
+/// ties to even. F8_E4M3 saturates at 448, the others overflow to infinity. NaN stays NaN with its sign; narrowing makes it quiet. Every instruction
 /// set gives the same bits as <see cref="InstructionSet.Scalar"/>.
 /// </summary>
 public static class ElementConversion

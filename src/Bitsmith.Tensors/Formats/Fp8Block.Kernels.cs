@@ -21,26 +21,61 @@ public static partial class Fp8Block
             };
 
         public static QuantizationError Encode<T, TWeights>(
-            ReadOnlySpan<T> matrix, Area area, float scale, bool roundQuotient, Span<byte> codes, InstructionSet set)
+            ReadOnlySpan<T> matrix, Area area, BlockScale scale, Span<byte> codes, InstructionSet set)
+            where T : unmanaged
+            where TWeights : struct, IWeights<T>
+        {
+            // Whole steps of sixteen columns first, then what is left: each has a loop of its own, and its own sums.
+            int rest = area.Width % LaneMath.Width;
+            Area whole = area with { Width = area.Width - rest }, tail = area with { Column = area.Column + whole.Width, Width = rest };
+            QuantizationError error = whole.Width > 0 ? EncodePart<T, TWeights>(matrix, whole, scale, codes, set) : default;
+            return rest > 0 ? error + EncodePart<T, TWeights>(matrix, tail, scale, codes, set) : error;
+        }
+
+        private static QuantizationError EncodePart<T, TWeights>(
+            ReadOnlySpan<T> matrix, Area area, BlockScale scale, Span<byte> codes, InstructionSet set)
             where T : unmanaged
             where TWeights : struct, IWeights<T> => set switch
             {
-                InstructionSet.Avx512 => Vector<Lanes512, T, TWeights>.Encode(matrix, area, scale, roundQuotient, codes),
-                InstructionSet.Avx2 => Vector<Lanes256, T, TWeights>.Encode(matrix, area, scale, roundQuotient, codes),
-                InstructionSet.Vector128 => Vector<Lanes128, T, TWeights>.Encode(matrix, area, scale, roundQuotient, codes),
-                _ => Scalar<T, TWeights>.Encode(matrix, area, scale, roundQuotient, codes),
+                InstructionSet.Avx512 => Vector<Lanes512, T, TWeights>.Encode(matrix, area, scale, codes),
+                InstructionSet.Avx2 => Vector<Lanes256, T, TWeights>.Encode(matrix, area, scale, codes),
+                InstructionSet.Vector128 => Vector<Lanes128, T, TWeights>.Encode(matrix, area, scale, codes),
+                _ => Scalar<T, TWeights>.Encode(matrix, area, scale, codes),
             };
     }
 
-    /// <summary>
-    /// Errors are summed in units of the scale, so that squares of small weights do not vanish in binary32: the factor into
-    /// those units, and its square's inverse. A scale whose reciprocal overflows gets the largest power of two instead.
-    /// </summary>
-    private static (float Factor, double Unit) ErrorUnit(float scale)
+    /// <summary>What encoding a block needs besides its weights.</summary>
+    private readonly struct BlockScale
     {
-        float factor = Math.Min(1 / scale, 8.507059e37f); // 2^126
-        double unit = 1 / (double)factor;
-        return (factor, unit * unit);
+        private const float LargestPowerOfTwo = 8.507059e37f; // 2^126
+        private const float SmallestNormal = 1.17549435e-38f;
+
+        public BlockScale(float scale, float largest, bool roundQuotient)
+        {
+            Scale = scale;
+            RoundQuotient = roundQuotient;
+            float reciprocal = 1 / scale;
+            Factor = Math.Min(largest > 0 && largest < scale ? Float8E4M3.MaxValue / largest : reciprocal, LargestPowerOfTwo);
+            HasReciprocal = Factor == reciprocal && reciprocal >= SmallestNormal;
+        }
+
+        /// <summary>The block's scale.</summary>
+        public float Scale { get; }
+
+        /// <summary>Round the quotient to T before it becomes a code, as the library does.</summary>
+        public bool RoundQuotient { get; }
+
+        /// <summary>
+        /// Errors are summed in units in which the block's largest weight is about 448, so that squares of small weights do not vanish in binary32: the
+        /// factor into those units. It is 1 / scale, except where that overflows or where the scale is only a stand-in for one that rounded to zero.
+        /// </summary>
+        public float Factor { get; }
+
+        /// <summary>The square of the unit that <see cref="Factor"/> leads to.</summary>
+        public double SquaredUnit => 1 / ((double)Factor * Factor);
+
+        /// <summary>True where <see cref="Factor"/> is 1 / scale and a normal number.</summary>
+        public bool HasReciprocal { get; }
     }
 
     /// <summary>The definition.</summary>
@@ -63,9 +98,9 @@ public static partial class Fp8Block
         }
 
         public static QuantizationError Encode(
-            ReadOnlySpan<T> matrix, Area area, float scale, bool roundQuotient, Span<byte> codes)
+            ReadOnlySpan<T> matrix, Area area, BlockScale scale, Span<byte> codes)
         {
-            (float factor, double unit) = ErrorUnit(scale);
+            float factor = scale.Factor;
             double[] errors = new double[LaneMath.Width], signals = new double[LaneMath.Width];
             float[] rowErrors = new float[LaneMath.Width], rowSignals = new float[LaneMath.Width];
             float largest = 0;
@@ -77,11 +112,11 @@ public static partial class Fp8Block
                 {
                     int place = (row * area.Stride) + area.Column + column;
                     float weight = TWeights.ToSingle(matrix[place]);
-                    float quotient = weight / scale;
-                    Float8E4M3 code = Float8E4M3.FromSingle(roundQuotient ? TWeights.Round(quotient) : quotient);
+                    float quotient = weight / scale.Scale;
+                    Float8E4M3 code = Float8E4M3.FromSingle(scale.RoundQuotient ? TWeights.Round(quotient) : quotient);
                     codes[place] = code.Bits;
 
-                    float error = weight - (code.ToSingle() * scale);
+                    float error = weight - (code.ToSingle() * scale.Scale);
                     largest = MathF.Max(largest, MathF.Abs(error));
                     int lane = column % LaneMath.Width;
                     rowErrors[lane] += error * factor * (error * factor);
@@ -95,7 +130,7 @@ public static partial class Fp8Block
                 }
             }
 
-            return new(Sum(errors) * unit, Sum(signals) * unit, largest, area.Count);
+            return new(Sum(errors) * scale.SquaredUnit, Sum(signals) * scale.SquaredUnit, largest, area.Count);
         }
     }
 
@@ -130,12 +165,13 @@ public static partial class Fp8Block
             return BitConverter.UInt32BitsToSingle(TLanes.MaxLane(largest));
         }
 
-        [SkipLocalsInit]
-        public static QuantizationError Encode(
-            ReadOnlySpan<T> matrix, Area area, float scale, bool roundQuotient, Span<byte> codes)
+        public static QuantizationError Encode(ReadOnlySpan<T> matrix, Area area, BlockScale scale, Span<byte> codes) =>
+            area.Width < LaneMath.Width ? EncodeTail(matrix, area, scale, codes) : EncodeSteps(matrix, area, scale, codes);
+
+        /// <summary>A width that is a multiple of sixteen. Holds no call, so that sums stay in registers.</summary>
+        private static QuantizationError EncodeSteps(ReadOnlySpan<T> matrix, Area area, BlockScale scale, Span<byte> codes)
         {
-            (float factor, double unit) = ErrorUnit(scale);
-            Step step = new(scale, factor, roundQuotient);
+            Step step = new(scale);
             Span<double> errors = stackalloc double[LaneMath.Width], signals = stackalloc double[LaneMath.Width];
             errors.Clear();
             signals.Clear();
@@ -143,42 +179,56 @@ public static partial class Fp8Block
             for (int row = area.Row; row < area.Row + area.Height; row++)
             {
                 int place = (row * area.Stride) + area.Column;
-                ReadOnlySpan<T> line = matrix.Slice(place, area.Width);
-                Span<byte> target = codes.Slice(place, area.Width);
-                ref T first = ref MemoryMarshal.GetReference(line);
-                ref byte firstCode = ref MemoryMarshal.GetReference(target);
+                ref T weights = ref MemoryMarshal.GetReference(matrix.Slice(place, area.Width));
+                ref byte target = ref MemoryMarshal.GetReference(codes.Slice(place, area.Width));
                 TLanes rowErrors = TLanes.Broadcast(0), rowSignals = TLanes.Broadcast(0);
-                int i = 0;
-                for (; i <= line.Length - LaneMath.Width; i += LaneMath.Width)
+                for (int i = 0; i < area.Width; i += LaneMath.Width)
                 {
-                    TLanes weights = TWeights.ToSingle(LaneMath.Load<TLanes, T>(in Unsafe.Add(ref first, i)));
-                    TLanes code = step.Encode(weights, ref rowErrors, ref rowSignals, ref largest);
-                    TLanes.Store8(code, ref Unsafe.Add(ref firstCode, i));
-                }
-
-                if (i < line.Length)
-                {
-                    TLanes weights = TWeights.ToSingle(LaneMath.LoadTail<TLanes, T>(line[i..]));
-                    LaneMath.StoreTail(step.Encode(weights, ref rowErrors, ref rowSignals, ref largest), target[i..]);
+                    TLanes values = TWeights.ToSingle(LaneMath.Load<TLanes, T>(in Unsafe.Add(ref weights, i)));
+                    TLanes.Store8(step.Encode(values, ref rowErrors, ref rowSignals, ref largest), ref Unsafe.Add(ref target, i));
                 }
 
                 TLanes.AddToDoubles(rowErrors, ref MemoryMarshal.GetReference(errors));
                 TLanes.AddToDoubles(rowSignals, ref MemoryMarshal.GetReference(signals));
             }
 
-            double maximum = BitConverter.UInt32BitsToSingle(TLanes.MaxLane(largest));
-            return new(Sum(errors) * unit, Sum(signals) * unit, maximum, area.Count);
+            return Sums(errors, signals, largest, area, scale);
         }
 
-        /// <summary>What is constant over a block.</summary>
-        private readonly struct Step(float scale, float factor, bool roundQuotient)
+        /// <summary>A width below sixteen; the lanes outside hold zeros, which add nothing.</summary>
+        private static QuantizationError EncodeTail(ReadOnlySpan<T> matrix, Area area, BlockScale scale, Span<byte> codes)
         {
-            // 1/scale must be a normal number, or the product is not exact (and may be infinite).
-            private readonly bool multiply =
-                TWeights.ReciprocalIsExact && roundQuotient && scale is >= 1.17549435e-38f and <= 8.5e37f;
+            Step step = new(scale);
+            Span<double> errors = stackalloc double[LaneMath.Width], signals = stackalloc double[LaneMath.Width];
+            errors.Clear();
+            signals.Clear();
+            TLanes largest = TLanes.Broadcast(0);
+            for (int row = area.Row; row < area.Row + area.Height; row++)
+            {
+                int place = (row * area.Stride) + area.Column;
+                TLanes rowErrors = TLanes.Broadcast(0), rowSignals = TLanes.Broadcast(0);
+                TLanes values = TWeights.ToSingle(LaneMath.LoadTail<TLanes, T>(matrix.Slice(place, area.Width)));
+                LaneMath.StoreTail(step.Encode(values, ref rowErrors, ref rowSignals, ref largest), codes.Slice(place, area.Width));
+                TLanes.AddToDoubles(rowErrors, ref MemoryMarshal.GetReference(errors));
+                TLanes.AddToDoubles(rowSignals, ref MemoryMarshal.GetReference(signals));
+            }
 
-            private readonly TLanes scales = LaneMath.Single<TLanes>(scale);
-            private readonly TLanes factors = LaneMath.Single<TLanes>(factor);
+            return Sums(errors, signals, largest, area, scale);
+        }
+
+        private static QuantizationError Sums(ReadOnlySpan<double> errors, ReadOnlySpan<double> signals, TLanes largest, Area area, BlockScale scale) => new(
+            Sum(errors) * scale.SquaredUnit,
+            Sum(signals) * scale.SquaredUnit,
+            BitConverter.UInt32BitsToSingle(TLanes.MaxLane(largest)),
+            area.Count);
+
+        /// <summary>What is constant over a block.</summary>
+        private readonly struct Step(BlockScale scale)
+        {
+            private readonly bool multiply = TWeights.ReciprocalIsExact && scale is { RoundQuotient: true, HasReciprocal: true };
+            private readonly bool roundQuotient = scale.RoundQuotient;
+            private readonly TLanes scales = LaneMath.Single<TLanes>(scale.Scale);
+            private readonly TLanes factors = LaneMath.Single<TLanes>(scale.Factor);
 
             [MethodImpl(MethodImplOptions.AggressiveInlining)]
             public TLanes Encode(TLanes weights, ref TLanes errors, ref TLanes signals, ref TLanes largest)

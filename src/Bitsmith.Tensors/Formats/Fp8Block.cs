@@ -185,12 +185,12 @@ public static partial class Fp8Block
         scale = scale == 0 ? TWeights.Epsilon : scale;
         if (encoder == Fp8Encoder.Best)
         {
-            libraryError += Dispatch.Encode<T, TWeights>(matrix, area, scale, roundQuotient: true, codes, set);
-            scale = FindBestScale<T, TWeights>(matrix, area, scale, codes, set);
+            libraryError += Dispatch.Encode<T, TWeights>(matrix, area, new BlockScale(scale, largest, roundQuotient: true), codes, set);
+            scale = FindBestScale<T, TWeights>(matrix, area, scale, largest, codes, set);
         }
 
         MemoryMarshal.Cast<byte, T>(scales)[area.Block] = TWeights.FromSingle(scale);
-        return Dispatch.Encode<T, TWeights>(matrix, area, scale, roundQuotient: encoder == Fp8Encoder.Library, codes, set);
+        return Dispatch.Encode<T, TWeights>(matrix, area, new BlockScale(scale, largest, encoder == Fp8Encoder.Library), codes, set);
     }
 
     /// <summary>
@@ -198,19 +198,19 @@ public static partial class Fp8Block
     /// same at twice the scale, so one octave holds every distinct choice; scales below the library's clip the largest weights.
     /// </summary>
     private static float FindBestScale<T, TWeights>(
-        ReadOnlySpan<T> matrix, Area area, float libraryScale, Span<byte> codes, InstructionSet set)
+        ReadOnlySpan<T> matrix, Area area, float libraryScale, float largest, Span<byte> codes, InstructionSet set)
         where T : unmanaged
         where TWeights : struct, IWeights<T>
     {
         const int Coarse = 16, Fine = 6;
-        float best = libraryScale, center = libraryScale;
-        double least = Dispatch.Encode<T, TWeights>(matrix, area, libraryScale, roundQuotient: false, codes, set).SquaredError;
+        float best = libraryScale;
+        double least = Loss(libraryScale, matrix, codes);
         for (int i = -2; i < Coarse; i++)
         {
             Try(libraryScale * (1 + ((float)i / Coarse)), ref least, ref best, matrix, codes);
         }
 
-        center = best;
+        float center = best;
         for (int i = -Fine; i <= Fine; i++)
         {
             Try(center * (1 + ((float)i / (Coarse * (Fine + 1)))), ref least, ref best, matrix, codes);
@@ -226,12 +226,15 @@ public static partial class Fp8Block
                 return;
             }
 
-            double error = Dispatch.Encode<T, TWeights>(matrix, area, scale, roundQuotient: false, codes, set).SquaredError;
+            double error = Loss(scale, matrix, codes);
             if (error < least)
             {
                 (least, best) = (error, scale);
             }
         }
+
+        double Loss(float scale, ReadOnlySpan<T> matrix, Span<byte> codes) =>
+            Dispatch.Encode<T, TWeights>(matrix, area, new BlockScale(scale, largest, roundQuotient: false), codes, set).SquaredError;
     }
 
     private static void ThrowNonFinite<T, TWeights>(ReadOnlySpan<T> matrix, Area area)
