@@ -28,7 +28,7 @@ public class ConversionBenchmark : ISourceBytes
     private readonly float[] wide = new float[Elements];
 
     /// <summary>The instruction sets to compare.</summary>
-    public static IEnumerable<InstructionSet> Sets => InstructionSets.Available;
+    public static IEnumerable<InstructionSet> Sets => Cpu.Available;
 
     /// <summary>What is converted.</summary>
     [ParamsAllValues]

@@ -10,7 +10,7 @@ public class Fp8BestEncodeBenchmark : ISourceBytes
     private EncodeCase work = null!;
 
     /// <summary>The fastest of this machine.</summary>
-    public static IEnumerable<InstructionSet> Sets => [InstructionSets.Available[^1]];
+    public static IEnumerable<InstructionSet> Sets => [Cpu.Available[^1]];
 
     /// <summary>Side of the square block.</summary>
     [Params(128)]

@@ -10,7 +10,7 @@ public class Fp8EncodeBenchmark : ISourceBytes
     private EncodeCase work = null!;
 
     /// <summary>The instruction sets to compare.</summary>
-    public static IEnumerable<InstructionSet> Sets => InstructionSets.Available;
+    public static IEnumerable<InstructionSet> Sets => Cpu.Available;
 
     /// <summary>Side of the square block.</summary>
     [Params(128, 32)]

@@ -51,7 +51,7 @@ internal static class QuickEncode
         }
 
         double seconds = clock.Elapsed.TotalSeconds;
-        Console.WriteLine($"bitsmith {InstructionSets.Default.ToString().ToLowerInvariant()}, 1 thread: {count} Linears, {bytes} bytes, {seconds:0.000} s, {bytes / seconds / 1e9:0.000} GB/s");
+        Console.WriteLine($"bitsmith {Cpu.Default.ToString().ToLowerInvariant()}, 1 thread: {count} Linears, {bytes} bytes, {seconds:0.000} s, {bytes / seconds / 1e9:0.000} GB/s");
     }
 
     private static void Encode(StoredTensor tensor, byte[] weights, BlockShape block, Stopwatch clock, bool warmUp)

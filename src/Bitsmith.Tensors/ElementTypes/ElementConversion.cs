@@ -14,13 +14,13 @@ public static class ElementConversion
     /// <param name="type">F32, F16, BF16 or F8_E4M3.</param>
     /// <param name="source">The elements, little endian; exactly as many as <paramref name="target"/> holds.</param>
     /// <param name="target">Receives the values.</param>
-    /// <param name="instructionSet">The kernels to use; null for <see cref="InstructionSets.InstructionSets.Default"/>.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>.</param>
     /// <exception cref="ArgumentException">The lengths do not fit, or the type has no conversion.</exception>
     public static void ToSingle(
         ElementType type, ReadOnlySpan<byte> source, Span<float> target, InstructionSet? instructionSet = null)
     {
         Check(type, source.Length, target.Length);
-        InstructionSet set = instructionSet ?? InstructionSets.InstructionSets.Default;
+        InstructionSet set = instructionSet ?? Cpu.Default;
         switch (type)
         {
             case ElementType.F32:
@@ -42,13 +42,13 @@ public static class ElementConversion
     /// <param name="type">F32, F16, BF16 or F8_E4M3.</param>
     /// <param name="source">The values.</param>
     /// <param name="target">Receives the elements, little endian; holds exactly as many.</param>
-    /// <param name="instructionSet">The kernels to use; null for <see cref="InstructionSets.InstructionSets.Default"/>.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>.</param>
     /// <exception cref="ArgumentException">The lengths do not fit, or the type has no conversion.</exception>
     public static void FromSingle(
         ElementType type, ReadOnlySpan<float> source, Span<byte> target, InstructionSet? instructionSet = null)
     {
         Check(type, target.Length, source.Length);
-        InstructionSet set = instructionSet ?? InstructionSets.InstructionSets.Default;
+        InstructionSet set = instructionSet ?? Cpu.Default;
         switch (type)
         {
             case ElementType.F32:

@@ -43,7 +43,7 @@ public static partial class Fp8Block
     /// <param name="libraryErrors">
     /// With <see cref="Fp8Encoder.Best"/>: receives what the library's encoder would have lost, for each block row. Otherwise empty.
     /// </param>
-    /// <param name="instructionSet">The kernels to use; null for <see cref="InstructionSets.InstructionSets.Default"/>.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>.</param>
     /// <exception cref="ArgumentException">A span's length does not fit, or T is no weight type.</exception>
     /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
     public static void Encode(
@@ -63,7 +63,7 @@ public static partial class Fp8Block
         Require(weights.Length == (long)rows * columns * type.Bytes(), nameof(weights));
         Require(errors.Length == blockRows, nameof(errors));
         Require(libraryErrors.Length == (encoder == Fp8Encoder.Best ? blockRows : 0), nameof(libraryErrors));
-        InstructionSet set = instructionSet ?? InstructionSets.InstructionSets.Default;
+        InstructionSet set = instructionSet ?? Cpu.Default;
 
         for (int blockRow = 0; blockRow < blockRows; blockRow++)
         {
@@ -101,7 +101,7 @@ public static partial class Fp8Block
     /// <param name="columns">Columns.</param>
     /// <param name="block">The block.</param>
     /// <param name="weights">Receives rows × columns values of T, widened to binary32.</param>
-    /// <param name="instructionSet">The kernels to use; null for <see cref="InstructionSets.InstructionSets.Default"/>.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>.</param>
     /// <exception cref="ArgumentException">A span's length does not fit, or T is no weight type.</exception>
     public static void Decode(
         ElementType type,

@@ -1,12 +1,11 @@
 using Bitsmith.Tensors.InstructionSets;
-using Families = Bitsmith.Tensors.InstructionSets.InstructionSets;
 
 namespace Bitsmith.Tensors.Tests.Support;
 
 /// <summary>The instruction sets that this machine can run, as test data.</summary>
 internal static class Sets
 {
-    public static IReadOnlyList<InstructionSet> All => Families.Available;
+    public static IReadOnlyList<InstructionSet> All => Cpu.Available;
 
     public static TheoryData<InstructionSet> Data => [.. All];
 }
