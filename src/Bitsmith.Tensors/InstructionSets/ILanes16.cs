@@ -6,7 +6,7 @@ namespace Bitsmith.Tensors.InstructionSets;
 /// (encoded bytes and error sums) are identical for every instruction set.
 /// </summary>
 /// <remarks>
-/// Lanes hold raw bits; methods that end in <c>F</c> read them as binary32. No operation is fused.
+/// Lanes hold raw bits; methods that end in <c>F</c> read them as binary32. No operation is fused but <see cref="MultiplyAddF"/>.
 /// Loads and stores take a reference to the first of sixteen elements: the caller guarantees that all sixteen exist.
 /// </remarks>
 internal interface ILanes16<TSelf>
@@ -57,6 +57,9 @@ internal interface ILanes16<TSelf>
     static abstract TSelf MultiplyF(TSelf left, TSelf right);
 
     static abstract TSelf DivideF(TSelf left, TSelf right);
+
+    /// <summary>left * right + addend, fused where the instruction set can: the only operation whose last bit may differ between sets.</summary>
+    static abstract TSelf MultiplyAddF(TSelf left, TSelf right, TSelf addend);
 
     /// <summary>Larger of two values below 2^31.</summary>
     static abstract TSelf Max(TSelf left, TSelf right);

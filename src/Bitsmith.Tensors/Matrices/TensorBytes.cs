@@ -1,0 +1,27 @@
+namespace Bitsmith.Tensors.Matrices;
+
+/// <summary>The bytes of a tensor, wherever they are: in an array, or mapped from a file. Safe for concurrent reads.</summary>
+public abstract class TensorBytes
+{
+    /// <summary>Number of bytes.</summary>
+    public abstract long Length { get; }
+
+    /// <summary>A part of the bytes.</summary>
+    /// <param name="first">First byte.</param>
+    /// <param name="length">Number of bytes.</param>
+    public abstract ReadOnlySpan<byte> Span(long first, int length);
+
+    /// <summary>Bytes in an array.</summary>
+    public static TensorBytes FromArray(byte[] bytes)
+    {
+        ArgumentNullException.ThrowIfNull(bytes);
+        return new ArrayBytes(bytes);
+    }
+
+    private sealed class ArrayBytes(byte[] bytes) : TensorBytes
+    {
+        public override long Length => bytes.LongLength;
+
+        public override ReadOnlySpan<byte> Span(long first, int length) => bytes.AsSpan(checked((int)first), length);
+    }
+}

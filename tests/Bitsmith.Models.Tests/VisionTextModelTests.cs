@@ -1,0 +1,89 @@
+using Bitsmith.Models.Layers;
+using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Models.Tests;
+
+/// <summary>The text side of vision models, with pictures' features already in the embeddings, against transformers in float32.</summary>
+public sealed class VisionTextModelTests
+{
+    private const double Tolerance = 1e-4;
+
+    public static TheoryData<string, string, InstructionSet> Cases => [.. new (string, string)[]
+        {
+            ("tiny-glm4v", "text"), ("tiny-glm4v", "one_image"), ("tiny-glm4v", "two_images"), ("tiny-glm4v", "video"),
+            ("tiny-glm4v-moe", "text"), ("tiny-glm4v-moe", "two_images"), ("tiny-glm4v-moe", "video"),
+        }
+        .SelectMany(model => Cpu.Available.Select(set => (model.Item1, model.Item2, set)))];
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Layers_final_norm_logits_and_greedy_tokens_are_those_of_transformers(string name, string @case, InstructionSet set)
+    {
+        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", name));
+        using Golden golden = new($"{name}/golden.safetensors");
+        LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(2, set));
+        string at = $"{@case}.f32.";
+        if (!golden.Has(at + "embed"))
+        {
+            Assert.Skip("no embeddings recorded");
+        }
+
+        float[] hidden = golden.Floats(at + "embed");
+        int tokens = golden.Integers($"{@case}.input_ids").Length;
+        int[] positions = golden.Integers($"{@case}.position_ids");
+        Recorder recorder = new();
+        KvCache cache = model.NewCache(tokens + 40);
+        model.Forward(hidden, cache, [positions[..tokens], positions[tokens..(2 * tokens)], positions[(2 * tokens)..]], recorder);
+        for (int layer = 0; layer < recorder.Layers.Count; layer++)
+        {
+            if (golden.Has($"{at}layer{layer}"))
+            {
+                Golden.AssertClose(golden.Floats($"{at}layer{layer}"), recorder.Layers[layer], Tolerance, $"{at}layer{layer}");
+            }
+        }
+
+        Golden.AssertClose(golden.Floats(at + "final_norm"), hidden, Tolerance, at + "final_norm");
+        float[] last = model.Logits(hidden.AsMemory((tokens - 2) * model.Config.HiddenSize));
+        Golden.AssertClose(golden.Floats(at + "logits_last2"), last, Tolerance, at + "logits_last2");
+
+        int delta = golden.Integers($"{@case}.rope_delta")[0];
+        int[] greedy = golden.Integers(at + "greedy");
+        int next = Best(last.AsSpan(model.Config.VocabSize));
+        for (int step = 0; step < greedy.Length; step++)
+        {
+            Assert.Equal((step, greedy[step]), (step, next));
+            int[] position = [tokens + step + delta];
+            float[] one = model.Embed([next]);
+            model.Forward(one, cache, [position, position, position]);
+            next = Best(model.Logits(one));
+        }
+    }
+
+    private static int Best(ReadOnlySpan<float> logits)
+    {
+        int best = 0;
+        for (int i = 1; i < logits.Length; i++)
+        {
+            best = logits[i] > logits[best] ? i : best;
+        }
+
+        return best;
+    }
+
+    private sealed class Recorder : IForwardObserver
+    {
+        public List<float[]> Layers { get; } = [];
+
+        public void OnLinearInput(Linear linear, ReadOnlyMemory<float> input, int tokens)
+        {
+        }
+
+        public void OnLayerOutput(int layer, ReadOnlyMemory<float> hidden) => Layers.Add(hidden.ToArray());
+
+        public void OnRouted(int layer, int token, ReadOnlySpan<int> experts, ReadOnlySpan<float> weights)
+        {
+        }
+    }
+}
