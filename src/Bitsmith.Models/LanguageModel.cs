@@ -17,11 +17,11 @@ public sealed class LanguageModel
     private readonly RotaryEmbedding rotary;
     private readonly RmsNorm finalNorm;
 
-    private LanguageModel(DecoderConfig config, ModelWeights weights, Architecture architecture, ComputeOptions compute)
+    private LanguageModel(DecoderConfig config, ModelWeights weights, Architecture architecture, ComputeOptions compute, bool exactActivations)
     {
         Config = config;
         this.compute = compute;
-        DecoderBuilder builder = new(config, weights, architecture.Prefix);
+        DecoderBuilder builder = new(config, weights, architecture.Prefix, exactActivations);
         embedding = weights.Matrix(architecture.Prefix + "embed_tokens", config.VocabSize, config.HiddenSize);
         head = config.TieWordEmbeddings && !weights.Has("lm_head.weight") ? embedding : weights.Matrix("lm_head", config.VocabSize, config.HiddenSize);
         rotary = new RotaryEmbedding(config.RotaryWidth, config.RopeTheta, config.MropeSection);
@@ -36,12 +36,15 @@ public sealed class LanguageModel
     public IReadOnlyList<IDecoderLayer> Layers { get; }
 
     /// <summary>Builds the model over open weights, which must stay open while it is used.</summary>
+    /// <param name="weights">The weights.</param>
+    /// <param name="compute">Threads and kernels.</param>
+    /// <param name="exactActivations">Inputs stay exact where the checkpoint's scheme quantizes them at run time.</param>
     /// <exception cref="CheckpointException">The architecture is unknown, or a tensor is missing or has another shape.</exception>
-    public static LanguageModel Create(ModelWeights weights, ComputeOptions compute)
+    public static LanguageModel Create(ModelWeights weights, ComputeOptions compute, bool exactActivations = false)
     {
         ArgumentNullException.ThrowIfNull(weights);
         Architecture architecture = Architecture.Of(weights.Config.ModelType, weights.Folder);
-        return new LanguageModel(DecoderConfig.Read(weights.Config, weights.Folder), weights, architecture, compute);
+        return new LanguageModel(DecoderConfig.Read(weights.Config, weights.Folder), weights, architecture, compute, exactActivations);
     }
 
     /// <summary>An empty cache for a sequence of at most this many tokens.</summary>

@@ -4,7 +4,7 @@ using Bitsmith.Models.Weights;
 namespace Bitsmith.Models.Architectures;
 
 /// <summary>Builds the parts that architectures share, from the names of one prefix (<c>model.</c> or <c>model.language_model.</c>).</summary>
-internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights, string prefix)
+internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights, string prefix, bool exactActivations)
 {
     public DecoderConfig Config => config;
 
@@ -14,7 +14,10 @@ internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights,
         new(weights.Vector($"{prefix}{name}.weight", width ?? config.HiddenSize), config.RmsNormEps);
 
     public Linear Linear(string name, int outputs, int inputs, bool bias = false) => new(
-        prefix + name, weights.Matrix(prefix + name, outputs, inputs), bias ? weights.Vector($"{prefix}{name}.bias", outputs) : []);
+        prefix + name,
+        weights.Matrix(prefix + name, outputs, inputs),
+        bias ? weights.Vector($"{prefix}{name}.bias", outputs) : [],
+        exactActivations ? null : weights.ActivationGroup(prefix + name, inputs));
 
     public Attention Attention(int layer, RotaryPairing pairing)
     {

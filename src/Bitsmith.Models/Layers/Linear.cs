@@ -1,3 +1,4 @@
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Layers;
@@ -6,7 +7,8 @@ namespace Bitsmith.Models.Layers;
 /// <param name="Name">The module's path in the checkpoint.</param>
 /// <param name="Weight">W [out, in].</param>
 /// <param name="Bias">b [out], or empty.</param>
-public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias)
+/// <param name="ActivationGroup">x is quantized to FP8 in groups of this many features first, as the checkpoint's scheme says; null leaves it exact.</param>
+public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, int? ActivationGroup = null)
 {
     /// <summary>Applies the layer.</summary>
     /// <param name="input">tokens × in.</param>
@@ -17,6 +19,13 @@ public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias)
     {
         ArgumentNullException.ThrowIfNull(pass);
         pass.Observer?.OnLinearInput(this, input, tokens);
+        if (ActivationGroup is int group)
+        {
+            float[] quantized = new float[input.Length];
+            Fp8Activations.RoundTrip(input.Span, group, quantized, pass.Compute.InstructionSet);
+            input = quantized;
+        }
+
         Weight.Multiply(input, tokens, Bias, output, pass.Compute);
     }
 }

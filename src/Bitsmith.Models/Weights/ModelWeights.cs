@@ -66,6 +66,21 @@ public sealed class ModelWeights : IDisposable
             : throw new CheckpointException(scaleFile.Path, $"tensor '{scales.Name}' is {scales.Describe()}; scales are F32, F16 or BF16.");
     }
 
+    /// <summary>The group in which a module's inputs are quantized to FP8 at run time, or null where they stay exact.</summary>
+    /// <exception cref="CheckpointException">The scheme quantizes inputs in a way that cannot be run.</exception>
+    public int? ActivationGroup(string module, int columns)
+    {
+        if (places.GetValueOrDefault($"{module}.weight").Tensor?.Type != ElementType.F8E4M3 || quantization?.FindGroup(module, "Linear")?.InputActivations is not { } inputs)
+        {
+            return null;
+        }
+
+        return inputs is { NumBits: 8, Type: "float", Strategy: "group", Dynamic: "true", GroupSize: int size } && columns % size == 0
+            ? size
+            : throw new CheckpointException(
+                folder.Path, $"'{module}' quantizes its {columns} inputs as {inputs.NumBits} bit {inputs.Type}, strategy {inputs.Strategy}, group_size {inputs.GroupSize}, dynamic {inputs.Dynamic}, which cannot be run. Run with exact activations.");
+    }
+
     /// <summary>A convolution's kernel as a matrix: one row for each output channel. Kernels are stored unquantized.</summary>
     /// <param name="module">For example <c>model.visual.patch_embed.proj</c>.</param>
     /// <param name="shape">The shape expected, output channels first.</param>
