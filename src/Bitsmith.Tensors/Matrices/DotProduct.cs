@@ -5,13 +5,12 @@ using Bitsmith.Tensors.InstructionSets;
 namespace Bitsmith.Tensors.Matrices;
 
 /// <summary>
-/// Inner products in binary32. Column c is added to sum c mod 64 of 64; the sums are then added in a fixed tree. The order depends on the length alone.
-/// Within an instruction set results are reproducible; between them they may differ in the last bits, because some fuse the multiplication with the addition.
+/// Inner products in binary32. Column c is added to sum c mod 16 of 16, in ascending order; the sums are then added in a fixed tree. The order depends on the length alone, so a
+/// product is the same alone and inside any tile. Within an instruction set results are reproducible; between them they may differ in the last bits, because some fuse the
+/// multiplication with the addition.
 /// </summary>
 public static class DotProduct
 {
-    private const int Sums = 4;
-
     /// <summary>Σ left[i] · right[i].</summary>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public static float Of(ReadOnlySpan<float> left, ReadOnlySpan<float> right, InstructionSet instructionSet)
@@ -30,13 +29,49 @@ public static class DotProduct
         };
     }
 
+    /// <summary>outputs[token, row] = inputs[token] · rows[row] for a panel of rows.</summary>
+    /// <param name="inputs">tokens × columns.</param>
+    /// <param name="tokens">Number of tokens.</param>
+    /// <param name="panel">rows × columns.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="columns">Number of columns.</param>
+    /// <param name="outputs">Receives the products: the row of a token starts at token × <paramref name="stride"/>.</param>
+    /// <param name="stride">Distance between tokens in the output.</param>
+    /// <param name="instructionSet">The kernels.</param>
+    internal static void Panel(
+        ReadOnlySpan<float> inputs, int tokens, ReadOnlySpan<float> panel, int rows, int columns, Span<float> outputs, int stride, InstructionSet instructionSet)
+    {
+        switch (instructionSet)
+        {
+            case InstructionSet.Avx512:
+                Tiles<Lanes512>(inputs, tokens, panel, rows, columns, outputs, stride);
+                break;
+            case InstructionSet.Avx2:
+                Tiles<Lanes256>(inputs, tokens, panel, rows, columns, outputs, stride);
+                break;
+            case InstructionSet.Vector128:
+                Tiles<Lanes128>(inputs, tokens, panel, rows, columns, outputs, stride);
+                break;
+            default:
+                for (int token = 0; token < tokens; token++)
+                {
+                    for (int row = 0; row < rows; row++)
+                    {
+                        outputs[(token * stride) + row] = Scalar(inputs.Slice(token * columns, columns), panel.Slice(row * columns, columns));
+                    }
+                }
+
+                break;
+        }
+    }
+
     private static float Scalar(ReadOnlySpan<float> left, ReadOnlySpan<float> right)
     {
-        Span<float> sums = stackalloc float[Sums * LaneMath.Width];
+        Span<float> sums = stackalloc float[LaneMath.Width];
         sums.Clear();
         for (int i = 0; i < left.Length; i++)
         {
-            sums[i % sums.Length] += left[i] * right[i];
+            sums[i % LaneMath.Width] += left[i] * right[i];
         }
 
         return Total(sums);
@@ -45,26 +80,114 @@ public static class DotProduct
     private static float Lanes<TLanes>(ReadOnlySpan<float> left, ReadOnlySpan<float> right)
         where TLanes : struct, ILanes16<TLanes>
     {
-        TLanes a = TLanes.Broadcast(0), b = a, c = a, d = a;
+        TLanes sum = TLanes.Broadcast(0);
         ref float x = ref MemoryMarshal.GetReference(left);
         ref float y = ref MemoryMarshal.GetReference(right);
-        int i = 0;
-        for (; i <= left.Length - (Sums * LaneMath.Width); i += Sums * LaneMath.Width)
+        int whole = left.Length - (left.Length % LaneMath.Width);
+        for (int i = 0; i < whole; i += LaneMath.Width)
         {
-            a = TLanes.MultiplyAddF(TLanes.Load32(in Unsafe.Add(ref x, i)), TLanes.Load32(in Unsafe.Add(ref y, i)), a);
-            b = TLanes.MultiplyAddF(TLanes.Load32(in Unsafe.Add(ref x, i + 16)), TLanes.Load32(in Unsafe.Add(ref y, i + 16)), b);
-            c = TLanes.MultiplyAddF(TLanes.Load32(in Unsafe.Add(ref x, i + 32)), TLanes.Load32(in Unsafe.Add(ref y, i + 32)), c);
-            d = TLanes.MultiplyAddF(TLanes.Load32(in Unsafe.Add(ref x, i + 48)), TLanes.Load32(in Unsafe.Add(ref y, i + 48)), d);
+            sum = TLanes.MultiplyAddF(TLanes.Load32(in Unsafe.Add(ref x, i)), TLanes.Load32(in Unsafe.Add(ref y, i)), sum);
         }
 
-        Span<float> sums = stackalloc float[Sums * LaneMath.Width];
-        TLanes.Store32(a, ref sums[0]);
-        TLanes.Store32(b, ref sums[16]);
-        TLanes.Store32(c, ref sums[32]);
-        TLanes.Store32(d, ref sums[48]);
-        for (int rest = 0; i < left.Length; i++, rest++)
+        return Finish(sum, left[whole..], right[whole..]);
+    }
+
+    /// <summary>Tiles of two tokens by four rows, so that each value loaded is used several times; what is left over one product at a time.</summary>
+    private static void Tiles<TLanes>(ReadOnlySpan<float> inputs, int tokens, ReadOnlySpan<float> panel, int rows, int columns, Span<float> outputs, int stride)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        int tiledRows = rows - (rows % 4);
+        for (int row = 0; row < tiledRows; row += 4)
         {
-            sums[rest] += left[i] * right[i];
+            ReadOnlySpan<float> four = panel.Slice(row * columns, 4 * columns);
+            int token = 0;
+            for (; token + 2 <= tokens; token += 2)
+            {
+                Tile2x4<TLanes>(inputs.Slice(token * columns, 2 * columns), four, columns, outputs[((token * stride) + row)..], stride);
+            }
+
+            if (token < tokens)
+            {
+                Tile1x4<TLanes>(inputs.Slice(token * columns, columns), four, columns, outputs[((token * stride) + row)..]);
+            }
+        }
+
+        for (int row = tiledRows; row < rows; row++)
+        {
+            for (int token = 0; token < tokens; token++)
+            {
+                outputs[(token * stride) + row] = Lanes<TLanes>(inputs.Slice(token * columns, columns), panel.Slice(row * columns, columns));
+            }
+        }
+    }
+
+    private static void Tile2x4<TLanes>(ReadOnlySpan<float> inputs, ReadOnlySpan<float> panel, int columns, Span<float> outputs, int stride)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes a0 = TLanes.Broadcast(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+        int whole = columns - (columns % LaneMath.Width);
+        ref float x = ref MemoryMarshal.GetReference(inputs);
+        ref float y = ref MemoryMarshal.GetReference(panel);
+        for (int i = 0; i < whole; i += LaneMath.Width)
+        {
+            TLanes first = TLanes.Load32(in Unsafe.Add(ref x, i)), second = TLanes.Load32(in Unsafe.Add(ref x, columns + i));
+            TLanes row = TLanes.Load32(in Unsafe.Add(ref y, i));
+            a0 = TLanes.MultiplyAddF(first, row, a0);
+            b0 = TLanes.MultiplyAddF(second, row, b0);
+            row = TLanes.Load32(in Unsafe.Add(ref y, columns + i));
+            a1 = TLanes.MultiplyAddF(first, row, a1);
+            b1 = TLanes.MultiplyAddF(second, row, b1);
+            row = TLanes.Load32(in Unsafe.Add(ref y, (2 * columns) + i));
+            a2 = TLanes.MultiplyAddF(first, row, a2);
+            b2 = TLanes.MultiplyAddF(second, row, b2);
+            row = TLanes.Load32(in Unsafe.Add(ref y, (3 * columns) + i));
+            a3 = TLanes.MultiplyAddF(first, row, a3);
+            b3 = TLanes.MultiplyAddF(second, row, b3);
+        }
+
+        FinishRow(a0, a1, a2, a3, inputs[..columns], panel, whole, outputs);
+        FinishRow(b0, b1, b2, b3, inputs[columns..], panel, whole, outputs[stride..]);
+    }
+
+    private static void Tile1x4<TLanes>(ReadOnlySpan<float> input, ReadOnlySpan<float> panel, int columns, Span<float> outputs)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes a0 = TLanes.Broadcast(0), a1 = a0, a2 = a0, a3 = a0;
+        int whole = columns - (columns % LaneMath.Width);
+        ref float x = ref MemoryMarshal.GetReference(input);
+        ref float y = ref MemoryMarshal.GetReference(panel);
+        for (int i = 0; i < whole; i += LaneMath.Width)
+        {
+            TLanes value = TLanes.Load32(in Unsafe.Add(ref x, i));
+            a0 = TLanes.MultiplyAddF(value, TLanes.Load32(in Unsafe.Add(ref y, i)), a0);
+            a1 = TLanes.MultiplyAddF(value, TLanes.Load32(in Unsafe.Add(ref y, columns + i)), a1);
+            a2 = TLanes.MultiplyAddF(value, TLanes.Load32(in Unsafe.Add(ref y, (2 * columns) + i)), a2);
+            a3 = TLanes.MultiplyAddF(value, TLanes.Load32(in Unsafe.Add(ref y, (3 * columns) + i)), a3);
+        }
+
+        FinishRow(a0, a1, a2, a3, input, panel, whole, outputs);
+    }
+
+    private static void FinishRow<TLanes>(
+        TLanes a0, TLanes a1, TLanes a2, TLanes a3, ReadOnlySpan<float> input, ReadOnlySpan<float> panel, int whole, Span<float> outputs)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        int columns = input.Length;
+        ReadOnlySpan<float> rest = input[whole..];
+        outputs[0] = Finish(a0, rest, panel[whole..columns]);
+        outputs[1] = Finish(a1, rest, panel.Slice(columns + whole, rest.Length));
+        outputs[2] = Finish(a2, rest, panel.Slice((2 * columns) + whole, rest.Length));
+        outputs[3] = Finish(a3, rest, panel.Slice((3 * columns) + whole, rest.Length));
+    }
+
+    private static float Finish<TLanes>(TLanes sum, ReadOnlySpan<float> left, ReadOnlySpan<float> right)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        Span<float> sums = stackalloc float[LaneMath.Width];
+        TLanes.Store32(sum, ref sums[0]);
+        for (int i = 0; i < left.Length; i++)
+        {
+            sums[i] += left[i] * right[i];
         }
 
         return Total(sums);

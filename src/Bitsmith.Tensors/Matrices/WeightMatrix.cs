@@ -61,13 +61,12 @@ public abstract class WeightMatrix(int rows, int columns)
             Read(first, count, widened.AsSpan(0, count * Columns), compute.InstructionSet);
             ReadOnlySpan<float> x = inputs.Span, b = bias.Span;
             Span<float> y = outputs.Span;
-            for (int token = 0; token < tokens; token++)
+            DotProduct.Panel(x, tokens, widened.AsSpan(0, count * Columns), count, Columns, y[first..], Rows, compute.InstructionSet);
+            for (int token = 0; token < tokens && !b.IsEmpty; token++)
             {
-                ReadOnlySpan<float> input = x.Slice(token * Columns, Columns);
-                for (int row = 0; row < count; row++)
+                for (int row = first; row < first + count; row++)
                 {
-                    float product = DotProduct.Of(input, widened.AsSpan(row * Columns, Columns), compute.InstructionSet);
-                    y[(token * Rows) + first + row] = b.IsEmpty ? product : product + b[first + row];
+                    y[(token * Rows) + row] += b[row];
                 }
             }
 
