@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.InstructionSets;
@@ -119,7 +120,7 @@ public static partial class Fp8Block
 
         // One multiplication and one rounding for each element; both run at memory speed through the conversions.
         Span<float> scaleRow = blockColumns <= 1024 ? stackalloc float[blockColumns] : new float[blockColumns];
-        byte[]? rounded = type == ElementType.F32 ? null : new byte[columns * type.Bytes()];
+        byte[]? rounded = type == ElementType.F32 ? null : ArrayPool<byte>.Shared.Rent(columns * type.Bytes());
         for (int row = 0; row < rows; row++)
         {
             int scaleRowBytes = blockColumns * type.Bytes();
@@ -132,9 +133,15 @@ public static partial class Fp8Block
 
             if (rounded is not null)
             {
-                ElementConversion.FromSingle(type, values, rounded, instructionSet);
-                ElementConversion.ToSingle(type, rounded, values, instructionSet);
+                Span<byte> narrow = rounded.AsSpan(0, columns * type.Bytes());
+                ElementConversion.FromSingle(type, values, narrow, instructionSet);
+                ElementConversion.ToSingle(type, narrow, values, instructionSet);
             }
+        }
+
+        if (rounded is not null)
+        {
+            ArrayPool<byte>.Shared.Return(rounded);
         }
     }
 
