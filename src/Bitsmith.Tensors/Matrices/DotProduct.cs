@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Bitsmith.Tensors.InstructionSets;
@@ -11,6 +12,9 @@ namespace Bitsmith.Tensors.Matrices;
 /// </summary>
 public static class DotProduct
 {
+    // Four rows of so many binary32 values, and two of inputs, fit into 32 KB.
+    private const int ColumnBlock = 1024;
+
     /// <summary>Σ left[i] · right[i].</summary>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public static float Of(ReadOnlySpan<float> left, ReadOnlySpan<float> right, InstructionSet instructionSet)
@@ -92,26 +96,46 @@ public static class DotProduct
         return Finish(sum, left[whole..], right[whole..]);
     }
 
-    /// <summary>Tiles of two tokens by four rows, so that each value loaded is used several times; what is left over one product at a time.</summary>
+    /// <summary>
+    /// Tiles of two tokens by four rows, so that each value loaded is used several times; what is left over one product at a time. Columns are taken in blocks whose weights stay in the
+    /// first-level cache while all tokens pass; the sums wait in memory between blocks, which does not change their order.
+    /// </summary>
     private static void Tiles<TLanes>(ReadOnlySpan<float> inputs, int tokens, ReadOnlySpan<float> panel, int rows, int columns, Span<float> outputs, int stride)
         where TLanes : struct, ILanes16<TLanes>
     {
-        int tiledRows = rows - (rows % 4);
+        const int TileSums = 4 * LaneMath.Width;
+        int tiledRows = rows - (rows % 4), pairs = tokens - (tokens % 2), whole = columns - (columns % LaneMath.Width);
+        float[] sums = ArrayPool<float>.Shared.Rent(Math.Max(1, pairs * TileSums));
         for (int row = 0; row < tiledRows; row += 4)
         {
             ReadOnlySpan<float> four = panel.Slice(row * columns, 4 * columns);
-            int token = 0;
-            for (; token + 2 <= tokens; token += 2)
+            Array.Clear(sums, 0, pairs * TileSums);
+            for (int first = 0; first < whole; first += ColumnBlock)
             {
-                Tile2x4<TLanes>(inputs.Slice(token * columns, 2 * columns), four, columns, outputs[((token * stride) + row)..], stride);
+                int count = Math.Min(ColumnBlock, whole - first);
+                for (int token = 0; token < pairs; token += 2)
+                {
+                    Tile2x4<TLanes>(inputs.Slice(token * columns, 2 * columns), four, columns, first, count, sums.AsSpan(token * TileSums, 2 * TileSums));
+                }
             }
 
-            if (token < tokens)
+            for (int token = 0; token < pairs; token++)
             {
-                Tile1x4<TLanes>(inputs.Slice(token * columns, columns), four, columns, outputs[((token * stride) + row)..]);
+                ReadOnlySpan<float> rest = inputs[((token * columns) + whole)..((token + 1) * columns)];
+                for (int i = 0; i < 4; i++)
+                {
+                    Span<float> lanes = sums.AsSpan((token * TileSums) + (i * LaneMath.Width), LaneMath.Width);
+                    outputs[(token * stride) + row + i] = Finish(lanes, rest, four.Slice((i * columns) + whole, rest.Length));
+                }
+            }
+
+            if (pairs < tokens)
+            {
+                Tile1x4<TLanes>(inputs.Slice(pairs * columns, columns), four, columns, outputs[((pairs * stride) + row)..]);
             }
         }
 
+        ArrayPool<float>.Shared.Return(sums);
         for (int row = tiledRows; row < rows; row++)
         {
             for (int token = 0; token < tokens; token++)
@@ -121,32 +145,39 @@ public static class DotProduct
         }
     }
 
-    private static void Tile2x4<TLanes>(ReadOnlySpan<float> inputs, ReadOnlySpan<float> panel, int columns, Span<float> outputs, int stride)
+    private static void Tile2x4<TLanes>(ReadOnlySpan<float> inputs, ReadOnlySpan<float> panel, int columns, int first, int count, Span<float> sums)
         where TLanes : struct, ILanes16<TLanes>
     {
-        TLanes a0 = TLanes.Broadcast(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-        int whole = columns - (columns % LaneMath.Width);
-        ref float x = ref MemoryMarshal.GetReference(inputs);
-        ref float y = ref MemoryMarshal.GetReference(panel);
-        for (int i = 0; i < whole; i += LaneMath.Width)
+        ref float s = ref MemoryMarshal.GetReference(sums);
+        TLanes a0 = TLanes.Load32(in s), a1 = TLanes.Load32(in Unsafe.Add(ref s, 16)), a2 = TLanes.Load32(in Unsafe.Add(ref s, 32)), a3 = TLanes.Load32(in Unsafe.Add(ref s, 48));
+        TLanes b0 = TLanes.Load32(in Unsafe.Add(ref s, 64)), b1 = TLanes.Load32(in Unsafe.Add(ref s, 80)), b2 = TLanes.Load32(in Unsafe.Add(ref s, 96)), b3 = TLanes.Load32(in Unsafe.Add(ref s, 112));
+        ref float x = ref Unsafe.Add(ref MemoryMarshal.GetReference(inputs), first);
+        ref float y = ref Unsafe.Add(ref MemoryMarshal.GetReference(panel), first);
+        for (int i = 0; i < count; i += LaneMath.Width)
         {
-            TLanes first = TLanes.Load32(in Unsafe.Add(ref x, i)), second = TLanes.Load32(in Unsafe.Add(ref x, columns + i));
+            TLanes one = TLanes.Load32(in Unsafe.Add(ref x, i)), two = TLanes.Load32(in Unsafe.Add(ref x, columns + i));
             TLanes row = TLanes.Load32(in Unsafe.Add(ref y, i));
-            a0 = TLanes.MultiplyAddF(first, row, a0);
-            b0 = TLanes.MultiplyAddF(second, row, b0);
+            a0 = TLanes.MultiplyAddF(one, row, a0);
+            b0 = TLanes.MultiplyAddF(two, row, b0);
             row = TLanes.Load32(in Unsafe.Add(ref y, columns + i));
-            a1 = TLanes.MultiplyAddF(first, row, a1);
-            b1 = TLanes.MultiplyAddF(second, row, b1);
+            a1 = TLanes.MultiplyAddF(one, row, a1);
+            b1 = TLanes.MultiplyAddF(two, row, b1);
             row = TLanes.Load32(in Unsafe.Add(ref y, (2 * columns) + i));
-            a2 = TLanes.MultiplyAddF(first, row, a2);
-            b2 = TLanes.MultiplyAddF(second, row, b2);
+            a2 = TLanes.MultiplyAddF(one, row, a2);
+            b2 = TLanes.MultiplyAddF(two, row, b2);
             row = TLanes.Load32(in Unsafe.Add(ref y, (3 * columns) + i));
-            a3 = TLanes.MultiplyAddF(first, row, a3);
-            b3 = TLanes.MultiplyAddF(second, row, b3);
+            a3 = TLanes.MultiplyAddF(one, row, a3);
+            b3 = TLanes.MultiplyAddF(two, row, b3);
         }
 
-        FinishRow(a0, a1, a2, a3, inputs[..columns], panel, whole, outputs);
-        FinishRow(b0, b1, b2, b3, inputs[columns..], panel, whole, outputs[stride..]);
+        TLanes.Store32(a0, ref s);
+        TLanes.Store32(a1, ref Unsafe.Add(ref s, 16));
+        TLanes.Store32(a2, ref Unsafe.Add(ref s, 32));
+        TLanes.Store32(a3, ref Unsafe.Add(ref s, 48));
+        TLanes.Store32(b0, ref Unsafe.Add(ref s, 64));
+        TLanes.Store32(b1, ref Unsafe.Add(ref s, 80));
+        TLanes.Store32(b2, ref Unsafe.Add(ref s, 96));
+        TLanes.Store32(b3, ref Unsafe.Add(ref s, 112));
     }
 
     private static void Tile1x4<TLanes>(ReadOnlySpan<float> input, ReadOnlySpan<float> panel, int columns, Span<float> outputs)
@@ -185,6 +216,12 @@ public static class DotProduct
     {
         Span<float> sums = stackalloc float[LaneMath.Width];
         TLanes.Store32(sum, ref sums[0]);
+        return Finish(sums, left, right);
+    }
+
+    /// <summary>Adds the columns behind the last whole step to their sums, then the sums to one.</summary>
+    private static float Finish(Span<float> sums, ReadOnlySpan<float> left, ReadOnlySpan<float> right)
+    {
         for (int i = 0; i < left.Length; i++)
         {
             sums[i] += left[i] * right[i];
