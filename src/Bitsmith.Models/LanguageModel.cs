@@ -65,29 +65,54 @@ public sealed class LanguageModel
         return hidden;
     }
 
-    /// <summary>Runs new tokens of a sequence through all layers and the final norm; the cache grows by them.</summary>
-    /// <param name="hidden">Embeddings [tokens × D]; changed in place into the final normed state.</param>
+    /// <summary>Prepares a run of new tokens of a sequence; makes room for them in the cache.</summary>
+    /// <param name="tokens">Number of new tokens.</param>
     /// <param name="cache">The sequence so far.</param>
     /// <param name="positions">
     /// Positions of the tokens on each axis (one array for text models, three for vision models); null counts on from the cache's length on every axis.
     /// </param>
     /// <param name="observer">Sees what flows, or null.</param>
+    /// <exception cref="InvalidOperationException">The tokens do not fit into the cache.</exception>
+    public ForwardPass Begin(int tokens, KvCache cache, IReadOnlyList<int[]>? positions = null, IForwardObserver? observer = null)
+    {
+        ArgumentNullException.ThrowIfNull(cache);
+        cache.Reserve(tokens);
+        positions ??= [.. Enumerable.Repeat(Enumerable.Range(cache.Length, tokens).ToArray(), Config.MropeSection is null ? 1 : 3)];
+        return new ForwardPass(compute, tokens, cache, rotary.Angles(positions), observer);
+    }
+
+    /// <summary>Runs layers from one on, given the hidden state before it: the whole model, its tail, or one layer at a time.</summary>
+    /// <param name="hidden">[tokens × D]; changed in place.</param>
+    /// <param name="pass">From <see cref="Begin"/>.</param>
+    /// <param name="first">First layer.</param>
+    /// <param name="count">Number of layers; null for the rest.</param>
+    public void RunLayers(float[] hidden, ForwardPass pass, int first = 0, int? count = null)
+    {
+        ArgumentNullException.ThrowIfNull(hidden);
+        ArgumentNullException.ThrowIfNull(pass);
+        for (int layer = first; layer < first + (count ?? (Layers.Count - first)); layer++)
+        {
+            Layers[layer].Forward(hidden, pass);
+            pass.Observer?.OnLayerOutput(layer, hidden);
+        }
+    }
+
+    /// <summary>The final norm [tokens × D], in place.</summary>
+    public void Normalize(float[] hidden) => finalNorm.Apply(hidden, hidden, compute.InstructionSet);
+
+    /// <summary>Runs new tokens of a sequence through all layers and the final norm; the cache grows by them.</summary>
+    /// <param name="hidden">Embeddings [tokens × D]; changed in place into the final normed state.</param>
+    /// <param name="cache">The sequence so far.</param>
+    /// <param name="positions">As for <see cref="Begin"/>.</param>
+    /// <param name="observer">Sees what flows, or null.</param>
     public void Forward(float[] hidden, KvCache cache, IReadOnlyList<int[]>? positions = null, IForwardObserver? observer = null)
     {
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(cache);
-        int tokens = hidden.Length / Config.HiddenSize;
-        cache.Reserve(tokens);
-        positions ??= [.. Enumerable.Repeat(Enumerable.Range(cache.Length, tokens).ToArray(), Config.MropeSection is null ? 1 : 3)];
-        ForwardPass pass = new(compute, tokens, cache, rotary.Angles(positions), observer);
-        for (int layer = 0; layer < Layers.Count; layer++)
-        {
-            Layers[layer].Forward(hidden, pass);
-            observer?.OnLayerOutput(layer, hidden);
-        }
-
-        cache.Advance(tokens);
-        finalNorm.Apply(hidden, hidden, compute.InstructionSet);
+        ForwardPass pass = Begin(hidden.Length / Config.HiddenSize, cache, positions, observer);
+        RunLayers(hidden, pass);
+        cache.Advance(pass.Tokens);
+        Normalize(hidden);
     }
 
     /// <summary>Logits [tokens × V] of final normed states [tokens × D].</summary>

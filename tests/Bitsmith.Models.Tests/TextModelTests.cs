@@ -100,6 +100,31 @@ public sealed class TextModelTests
         }
     }
 
+    [Fact]
+    public void Layer_by_layer_and_from_any_layer_on_the_model_gives_the_same_bits()
+    {
+        using ModelWeights weights = Open("tiny-glm4-moe-qknorm");
+        using Golden golden = new("tiny-glm4-moe-qknorm/golden.safetensors");
+        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Default);
+        int[] ids = golden.Integers("s3.input_ids");
+        float[] whole = model.Embed(ids);
+        model.Forward(whole, model.NewCache(32));
+        for (int split = 0; split <= model.Layers.Count; split++)
+        {
+            float[] hidden = model.Embed(ids);
+            ForwardPass head = model.Begin(ids.Length, model.NewCache(32));
+            for (int layer = 0; layer < split; layer++)
+            {
+                model.RunLayers(hidden, head, layer, 1);
+            }
+
+            // The tail needs nothing of the head but its output.
+            model.RunLayers(hidden, model.Begin(ids.Length, model.NewCache(32)), split);
+            model.Normalize(hidden);
+            Assert.Equal(whole, hidden);
+        }
+    }
+
     private static int[] Continue(LanguageModel model, int[] prompt, int count)
     {
         KvCache cache = model.NewCache(prompt.Length + count);
