@@ -10,7 +10,9 @@ any Unicode characters at all. Half of a kind's strings are short, half are a pa
 
 strings.bin: for each string its UTF-8 length (uint32) and the UTF-8. ids.bin: for each string the number of ids (uint32) and the ids
 (int32), without tokens that a post-processor adds. decoded.bin: random ids, as in ids.bin, each followed by a string, as in
-strings.bin: the ids decoded. All little-endian.
+strings.bin: the ids decoded. All little-endian. benchmarks/Bitsmith.TokenizerCheck reads these, compares and measures:
+
+  dotnet run -c Release --project benchmarks/Bitsmith.TokenizerCheck -- TOKENIZER DIR
 """
 import argparse, array, json, os, random, struct, sys, time
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
