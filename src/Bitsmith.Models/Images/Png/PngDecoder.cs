@@ -116,6 +116,8 @@ internal static class PngDecoder
                 $"IHDR promises {header.Width} x {header.Height} pixels, {raw} bytes, and {compressed.Length} bytes of compressed data cannot hold so many.");
         }
 
+        // ZLibStream does not mind a stream that ends inside its check value; with bytes behind the end it always compares the value.
+        compressed.Write([0, 0, 0, 0]);
         compressed.Position = 0;
         byte[] pixels = PngScanlines.Read(header, palette, compressed, source);
         return (new RgbImage(header.Width, header.Height, pixels, source), orientation ?? ExifOrientation.Upright);
