@@ -2,6 +2,9 @@ using System.CommandLine;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Cli.Commands;
+using Bitsmith.Models.Generation;
+using Bitsmith.Models.Images;
+using Bitsmith.Models.Text.Templates;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Recipes;
 
@@ -18,6 +21,7 @@ internal static class Application
         root.Subcommands.Add(PlanCommand.Create(terminal));
         root.Subcommands.Add(QuantizeCommand.Create(terminal));
         root.Subcommands.Add(VerifyCommand.Create(terminal));
+        root.Subcommands.Add(RunCommand.Create(terminal));
         return root;
     }
 
@@ -61,9 +65,9 @@ internal static class Application
     private static int? Explain(Exception problem) => problem switch
     {
         OperationCanceledException => ExitCode.Interrupted,
-        CheckpointException => ExitCode.BrokenInput,
-        RecipeException or RequestException or ModulePatternException => ExitCode.WrongRequest,
-        JobException => ExitCode.Failed,
+        CheckpointException or ImageException => ExitCode.BrokenInput,
+        RecipeException or RequestException or ModulePatternException or PromptTooLongException => ExitCode.WrongRequest,
+        JobException or TemplateException => ExitCode.Failed,
         IOException or UnauthorizedAccessException => ExitCode.Failed,
         _ => null,
     };

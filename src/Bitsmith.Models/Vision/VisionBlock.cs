@@ -1,3 +1,4 @@
+using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Layers;
 using Bitsmith.Tensors.Matrices;
 
@@ -19,14 +20,14 @@ internal sealed class VisionBlock(int heads)
 
     public required GatedMlp Mlp { get; init; }
 
-    public void Forward(float[] hidden, PatchGrid grid, ForwardPass pass)
+    public void Forward(float[] hidden, VisionGrid grid, ForwardPass pass)
     {
         int width = Norm1.Width, patches = grid.Patches;
         float[] normed = new float[hidden.Length], branch = new float[hidden.Length];
         Norm1.Apply(hidden, normed, pass.Compute.InstructionSet);
         float[] mixed = new float[3 * hidden.Length], attended = new float[hidden.Length];
         QueryKeyValue.Forward(normed, patches, mixed, pass);
-        Attend(mixed, attended, width, grid.Rows * grid.Columns, grid.Frames, pass);
+        Attend(mixed, attended, width, grid.Height * grid.Width, grid.Frames, pass);
         Projection.Forward(attended, patches, branch, pass);
         Residual.Add(hidden, branch);
         Norm2.Apply(hidden, normed, pass.Compute.InstructionSet);

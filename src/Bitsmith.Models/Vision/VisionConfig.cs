@@ -52,13 +52,3 @@ public sealed record VisionConfig(
         return read;
     }
 }
-
-/// <summary>The patches of a picture or of a video: frames (pairs), rows and columns of patches.</summary>
-/// <param name="Frames">1 for a picture; frame pairs of a video.</param>
-/// <param name="Rows">Patches from top to bottom.</param>
-/// <param name="Columns">Patches from left to right.</param>
-public readonly record struct PatchGrid(int Frames, int Rows, int Columns)
-{
-    /// <summary>Number of patches.</summary>
-    public int Patches => Frames * Rows * Columns;
-}

@@ -1,4 +1,5 @@
 using Bitsmith.Checkpoints;
+using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Layers;
 using Bitsmith.Models.Weights;
 using Bitsmith.Tensors.Matrices;
@@ -71,10 +72,10 @@ public sealed class VisionTower
     /// <param name="grid">The patches; rows and columns are multiples of the merge size.</param>
     /// <returns>patches / merge² × out hidden size.</returns>
     /// <exception cref="ArgumentException">The grid does not fit the pixels or the merge size.</exception>
-    public float[] Forward(ReadOnlyMemory<float> pixels, PatchGrid grid)
+    public float[] Forward(ReadOnlyMemory<float> pixels, VisionGrid grid)
     {
         int merge = Config.SpatialMergeSize, patches = grid.Patches;
-        if (pixels.Length != (long)patches * Config.PatchValues || grid.Rows % merge != 0 || grid.Columns % merge != 0 || patches == 0)
+        if (pixels.Length != (long)patches * Config.PatchValues || grid.Height % merge != 0 || grid.Width % merge != 0 || patches == 0)
         {
             throw new ArgumentException($"{pixels.Length} values do not fit a grid of {grid} in merge blocks of {merge}.", nameof(grid));
         }
@@ -86,7 +87,7 @@ public sealed class VisionTower
         postConvNorm.Apply(hidden, hidden, compute.InstructionSet);
         for (int patch = 0; patch < patches; patch++)
         {
-            positions.Add(hidden.AsSpan(patch * Config.HiddenSize, Config.HiddenSize), rows[patch], columns[patch], grid.Rows, grid.Columns);
+            positions.Add(hidden.AsSpan(patch * Config.HiddenSize, Config.HiddenSize), rows[patch], columns[patch], grid.Height, grid.Width);
         }
 
         foreach (VisionBlock block in blocks)
@@ -99,15 +100,15 @@ public sealed class VisionTower
     }
 
     /// <summary>Row and column of each patch: merge blocks from left to right and top to bottom, inside a block likewise; each frame alike.</summary>
-    private (int[] Rows, int[] Columns) Places(PatchGrid grid)
+    private (int[] Rows, int[] Columns) Places(VisionGrid grid)
     {
         int merge = Config.SpatialMergeSize;
         List<int> rows = [], columns = [];
         for (int frame = 0; frame < grid.Frames; frame++)
         {
-            for (int top = 0; top < grid.Rows; top += merge)
+            for (int top = 0; top < grid.Height; top += merge)
             {
-                for (int left = 0; left < grid.Columns; left += merge)
+                for (int left = 0; left < grid.Width; left += merge)
                 {
                     for (int i = 0; i < merge * merge; i++)
                     {

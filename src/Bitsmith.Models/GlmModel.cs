@@ -1,0 +1,160 @@
+using System.Text.Json;
+using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.HuggingFace;
+using Bitsmith.Models.Generation;
+using Bitsmith.Models.Images;
+using Bitsmith.Models.Images.Preprocessing;
+using Bitsmith.Models.Text;
+using Bitsmith.Models.Text.Templates;
+using Bitsmith.Models.Vision;
+using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Models;
+
+/// <summary>
+/// A model folder ready to answer: weights, tokenizer, chat template, image processor and sampling defaults. Thread-safe; each answer has its own state.
+/// </summary>
+public sealed class GlmModel : IDisposable
+{
+    private readonly ModelWeights weights;
+    private readonly VisionTower? vision;
+    private readonly GlmImageProcessor? images;
+    private readonly ChatTemplate template;
+
+    private GlmModel(ModelWeights weights, ComputeOptions compute, bool exactActivations)
+    {
+        this.weights = weights;
+        Language = LanguageModel.Create(weights, compute, exactActivations);
+        vision = VisionTower.Create(weights, compute);
+        images = vision is null ? null : GlmImageProcessor.Load(weights.Folder);
+        Tokenizer = Tokenizer.Load(Path.Combine(weights.Folder, "tokenizer.json"));
+        template = ChatTemplate.LoadFrom(weights.Folder);
+        Defaults = SamplingSettings.Load(weights.Folder);
+        if (Tokenizer.VocabularySize > Language.Config.VocabSize)
+        {
+            throw new CheckpointException(
+                weights.Folder, $"tokenizer.json has ids up to {Tokenizer.VocabularySize - 1}, but vocab_size is {Language.Config.VocabSize}. The tokenizer belongs to another model.");
+        }
+    }
+
+    /// <summary>The language model.</summary>
+    public LanguageModel Language { get; }
+
+    /// <summary>The tokenizer.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>generation_config.json.</summary>
+    public SamplingSettings Defaults { get; }
+
+    /// <summary>Longest prompt and answer together.</summary>
+    public int Context => Language.Config.MaxPositionEmbeddings;
+
+    /// <summary>True where the model reads pictures.</summary>
+    public bool HasVision => vision is not null;
+
+    /// <summary>Opens a model folder.</summary>
+    /// <param name="folder">A Hugging Face folder: original or FP8 blocks.</param>
+    /// <param name="compute">Threads and kernels; null for the defaults.</param>
+    /// <param name="exactActivations">Inputs stay exact where the scheme quantizes them at run time.</param>
+    /// <exception cref="CheckpointException">The folder is incomplete or cannot be run; the message says why.</exception>
+    public static GlmModel Open(string folder, ComputeOptions? compute = null, bool exactActivations = false)
+    {
+        ModelWeights weights = ModelWeights.Open(folder);
+        try
+        {
+            return new GlmModel(weights, compute ?? ComputeOptions.Default, exactActivations);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Renders a conversation with the model's template and makes it ready to run.</summary>
+    /// <param name="messages">An array of messages in OpenAI's form; pictures are parts of type <c>image</c>.</param>
+    /// <param name="pictures">The pictures, in the order of their parts.</param>
+    /// <param name="templateArguments">Further variables of the template, for example <c>enable_thinking</c>.</param>
+    /// <exception cref="TemplateException">The template refuses the conversation.</exception>
+    /// <exception cref="ArgumentException">There are pictures for a text model, or another number of them than of parts.</exception>
+    public PreparedPrompt Prepare(JsonElement messages, IReadOnlyList<RgbImage> pictures, IReadOnlyDictionary<string, JsonElement>? templateArguments = null)
+    {
+        ArgumentNullException.ThrowIfNull(pictures);
+        string prompt = template.RenderChat(messages, null, addGenerationPrompt: true, templateArguments ?? new Dictionary<string, JsonElement>());
+        if (vision is null || images is null)
+        {
+            return pictures.Count == 0
+                ? PrepareTokens(Tokenizer.Encode(prompt))
+                : throw new ArgumentException($"{weights.Folder} is a text model; it cannot look at pictures.", nameof(pictures));
+        }
+
+        PixelRows[] pixels = [.. pictures.Select(images.Process)];
+        VisionGrid[] grids = [.. pixels.Select(rows => rows.Grid)];
+        int merge = vision.Config.SpatialMergeSize;
+        int[] ids = Tokenizer.Encode(VisionPlaceholders.Expand(prompt, grids, [], merge, TimestampStyle.Glm46V));
+        TokenModality[] modalities = VisionPlaceholders.Modalities(ids, TokenId("image_token_id"), TokenId("video_start_token_id"), TokenId("video_end_token_id"));
+        VisionPositions positions = VisionPositions.Compute(modalities, grids, [], merge);
+        float[] embeddings = Language.Embed(ids);
+        PutFeatures(embeddings, modalities, pixels.SelectMany(rows => vision.Forward(rows.Values, rows.Grid)).ToArray());
+        return new PreparedPrompt(ids, embeddings, [positions.Time.ToArray(), positions.Height.ToArray(), positions.Width.ToArray()], positions.RopeDelta);
+    }
+
+    /// <summary>Makes plain tokens ready to run, without template or pictures.</summary>
+    public PreparedPrompt PrepareTokens(IReadOnlyList<int> ids)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        return new PreparedPrompt(ids, Language.Embed([.. ids]), null, 0);
+    }
+
+    /// <summary>Answers, piece by piece; special tokens are not shown.</summary>
+    /// <param name="prompt">From <see cref="Prepare"/>.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="cancellationToken">Stops between tokens.</param>
+    /// <exception cref="PromptTooLongException">The prompt leaves no room for an answer.</exception>
+    public IEnumerable<string> Answer(PreparedPrompt prompt, SamplingSettings settings, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        StreamingDecoder decoder = new(Tokenizer);
+        StopStringFilter filter = new(settings.StopStrings);
+        foreach (int token in TokenGenerator.Run(Language, prompt, settings, Context, cancellationToken))
+        {
+            string piece = filter.Add(decoder.Append(token));
+            if (piece.Length > 0)
+            {
+                yield return piece;
+            }
+
+            if (filter.IsStopped)
+            {
+                yield break;
+            }
+        }
+
+        string rest = filter.Add(decoder.Flush()) + filter.Flush();
+        if (rest.Length > 0)
+        {
+            yield return rest;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => weights.Dispose();
+
+    private void PutFeatures(float[] embeddings, TokenModality[] modalities, float[] features)
+    {
+        int width = Language.Config.HiddenSize, next = 0;
+        for (int token = 0; token < modalities.Length; token++)
+        {
+            if (modalities[token] != TokenModality.Text)
+            {
+                features.AsSpan(next, width).CopyTo(embeddings.AsSpan(token * width));
+                next += width;
+            }
+        }
+    }
+
+    private int TokenId(string key) => weights.Config.Text.Get(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out int id)
+        ? id
+        : throw new CheckpointException(Path.Combine(weights.Folder, ModelConfig.FileName), $"has no '{key}', which a model that reads pictures needs.");
+}
