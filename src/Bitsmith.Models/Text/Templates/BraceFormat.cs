@@ -123,6 +123,15 @@ internal static class BraceFormat
     {
         if (name.Length == 0 || Number(name) is not null)
         {
+            // The count turns negative once a field has a number of its own.
+            if (name.Length == 0 ? next < 0 : next > 0)
+            {
+                throw TemplateFault.Operation(name.Length == 0
+                    ? "cannot switch from manual field specification to automatic field numbering"
+                    : "cannot switch from automatic field numbering to manual field specification");
+            }
+
+            next = name.Length == 0 ? next : -1;
             BigInteger place = name.Length == 0 ? next++ : Number(name)!.Value;
             return place < arguments.Positional.Count ? arguments.Positional[(int)place]
                 : throw TemplateFault.Operation($"Replacement index {place} out of range for positional args tuple");

@@ -166,7 +166,7 @@ internal static class Members
     private static TemplateValue? MacroMember(MacroValue macro, string name) => name switch
     {
         "name" => macro.Definition.Name is string known ? new StringValue(known) : TemplateValue.None,
-        "arguments" => new ListValue([.. macro.Definition.Parameters.Select(p => new StringValue(p.Name))]),
+        "arguments" => new ListValue([.. macro.Definition.Parameters.Select(p => new StringValue(p.Name))], isTuple: true),
         "caller" => BoolValue.Of(macro.Definition.UsesCaller),
         "catch_kwargs" => BoolValue.Of(macro.Definition.UsesKeywords),
         "catch_varargs" => BoolValue.Of(macro.Definition.UsesVarargs),

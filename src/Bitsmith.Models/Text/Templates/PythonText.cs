@@ -119,7 +119,7 @@ internal static class PythonText
 
             if (max >= 0 && parts.Count >= max)
             {
-                parts.Add(Strip(text[at..], null, start: false, end: true));
+                parts.Add(text[at..]);
                 return parts;
             }
 
@@ -152,7 +152,7 @@ internal static class PythonText
 
             if (max >= 0 && parts.Count >= max)
             {
-                parts.Add(Strip(text[..end], null, start: true, end: false));
+                parts.Add(text[..end]);
                 break;
             }
 

@@ -74,6 +74,12 @@ internal sealed class TemplateLexer
         Data(position, Stripped(position, tag, sign, isVariable: kind == '{'));
         if (kind == '#')
         {
+            if (inside == source.Length)
+            {
+                position = inside; // jinja2 takes a tag that opens at the very end for nothing
+                return;
+            }
+
             int end = source.IndexOf("#}", inside, StringComparison.Ordinal);
             if (end < 0)
             {
@@ -138,6 +144,12 @@ internal sealed class TemplateLexer
 
     private void ReadRaw(int tag, int body)
     {
+        if (body == source.Length)
+        {
+            position = body;
+            return;
+        }
+
         for (int i = source.IndexOf("{%", body, StringComparison.Ordinal); i >= 0; i = source.IndexOf("{%", i + 2, StringComparison.Ordinal))
         {
             char sign = i + 2 < source.Length && source[i + 2] is '-' or '+' ? source[i + 2] : '\0';

@@ -26,9 +26,9 @@ public sealed record TemplateOptions
     public int MaxOutputLength { get; init; } = 1 << 26;
 
     /// <summary>
-    /// Work of one rendering: evaluated nodes, visited elements, and one for every 16 units of text made; 100,000,000.
+    /// Work of one rendering: evaluated nodes, visited elements, and one for every 16 units of text made; 50,000,000.
     /// </summary>
-    public long MaxSteps { get; init; } = 100_000_000;
+    public long MaxSteps { get; init; } = 50_000_000;
 
     /// <summary>What <c>strftime_now</c> reads; local time of the system.</summary>
     public TimeProvider Clock { get; init; } = TimeProvider.System;
