@@ -21,19 +21,21 @@ public static class ImageDecoder
         byte[] data;
         try
         {
-            long length = new FileInfo(path).Length;
-            if (length > limits.MaxFileBytes)
+            // Just as many bytes as the file says it has: a device can go on forever.
+            using FileStream file = File.OpenRead(path);
+            if (file.Length > limits.MaxFileBytes)
             {
-                throw TooManyBytes(path, length, limits);
+                throw TooManyBytes(path, file.Length, limits);
             }
 
-            data = File.ReadAllBytes(path);
+            data = new byte[file.Length];
+            file.ReadExactly(data);
         }
         catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
         {
             throw new ImageException(path, ImageProblem.Unreadable, "this picture is missing. Check the path.", missing);
         }
-        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException or NotSupportedException)
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
             throw new ImageException(path, ImageProblem.Unreadable, $"cannot be read: {problem.Message}", problem);
         }

@@ -56,6 +56,8 @@ public sealed class HostileFileTests
     public void Missing_and_empty_files_are_told_apart()
     {
         Assert.Equal(ImageProblem.Unreadable, Assert.Throws<ImageException>(() => ImageDecoder.Load("/nowhere/a.png")).Problem);
+        Assert.Equal(ImageProblem.Unreadable, Assert.Throws<ImageException>(() => ImageDecoder.Load(AppContext.BaseDirectory)).Problem);
+        Assert.Equal(ImageProblem.Unreadable, Assert.Throws<ImageException>(() => ImageDecoder.Load("a\0b")).Problem);
         AssertRefused([], ImageProblem.Damaged, "empty");
     }
 

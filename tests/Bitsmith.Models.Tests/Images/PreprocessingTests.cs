@@ -154,6 +154,31 @@ public sealed class PreprocessingTests
     }
 
     [Fact]
+    public void Nested_settings_of_processor_config_win()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("settings");
+        try
+        {
+            Assert.Contains("missing", Assert.Throws<CheckpointException>(() => GlmImageProcessor.Load(folder.FullName)).Message, StringComparison.Ordinal);
+            File.WriteAllText(Path.Combine(folder.FullName, "preprocessor_config.json"), """{"size": {"shortest_edge": 1, "longest_edge": 2}}""");
+            var processor = GlmImageProcessor.Load(folder.FullName);
+            Assert.Equal((new PixelLimits(1, 2), new PixelLimits(1, 2)), (processor.Settings.Size, processor.VideoSettings.Size));
+            File.WriteAllText(Path.Combine(folder.FullName, "video_preprocessor_config.json"), """{"size": {"shortest_edge": 3, "longest_edge": 4}}""");
+            processor = GlmImageProcessor.Load(folder.FullName);
+            Assert.Equal((new PixelLimits(1, 2), new PixelLimits(3, 4)), (processor.Settings.Size, processor.VideoSettings.Size));
+            File.WriteAllText(
+                Path.Combine(folder.FullName, "processor_config.json"),
+                """{"image_processor": {"size": {"shortest_edge": 5, "longest_edge": 6}}, "video_processor": {"merge_size": 2}}""");
+            processor = GlmImageProcessor.Load(folder.FullName);
+            Assert.Equal((new PixelLimits(5, 6), new PixelLimits(12544, 47_040_000)), (processor.Settings.Size, processor.VideoSettings.Size));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public void A_picture_after_five_words_counts_rows_and_columns()
     {
         // The example of the reference: a 1 x 4 x 8 picture, 8 tokens, then one more word.

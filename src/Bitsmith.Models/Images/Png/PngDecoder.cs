@@ -6,7 +6,8 @@ namespace Bitsmith.Models.Images.Png;
 /// <summary>
 /// Reads PNG files (ISO/IEC 15948, W3C PNG third edition): every colour type, bit depth and interlacing. Every chunk's CRC and the
 /// chunk order are checked, and the pixel data must have exactly the size that the header promises. Bytes behind IEND are ignored, as
-/// other readers do. Of an animated PNG the default picture is read.
+/// other readers do. Of an animated PNG the default picture is read. Orientation is taken from eXIf; the older habits of hiding it in text
+/// chunks (XMP, "Raw profile type exif") are not followed.
 /// </summary>
 internal static class PngDecoder
 {

@@ -26,7 +26,7 @@ public sealed class GlmImageProcessor
     /// <summary>Settings for videos.</summary>
     public ImageProcessorSettings VideoSettings { get; }
 
-    /// <summary>Makes a processor from a model folder's preprocessor_config.json and, if it is there, video_preprocessor_config.json.</summary>
+    /// <summary>Makes a processor from the settings in a model folder, see <see cref="ImageProcessorSettings.LoadForImages"/> and <see cref="ImageProcessorSettings.LoadForVideos"/>.</summary>
     /// <param name="folder">The model folder.</param>
     /// <exception cref="Bitsmith.Checkpoints.CheckpointException">A file is missing or broken.</exception>
     public static GlmImageProcessor Load(string folder) =>

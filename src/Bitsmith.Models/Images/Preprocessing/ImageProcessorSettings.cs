@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Json;
@@ -7,6 +8,7 @@ namespace Bitsmith.Models.Images.Preprocessing;
 /// <summary>What a model folder's preprocessor_config.json says about pictures or videos; defaults are those of the transformers classes.</summary>
 public sealed record ImageProcessorSettings
 {
+    private const string ImageFile = "preprocessor_config.json";
     private const double BytesToUnit = 1 / 255.0;
 
     /// <summary>Settings of Glm46VImageProcessor and Glm4vImageProcessor for pictures.</summary>
@@ -77,26 +79,36 @@ public sealed record ImageProcessorSettings
             : throw new CheckpointException(path, $"image_std is [{string.Join(", ", settings.Deviation)}], expected positive numbers.");
     }
 
-    /// <summary>Reads preprocessor_config.json of a model folder: the settings for pictures.</summary>
+    /// <summary>
+    /// Reads a model folder's settings for pictures: the part <c>image_processor</c> of processor_config.json, where transformers 5 saves it, or else
+    /// preprocessor_config.json.
+    /// </summary>
     /// <param name="folder">The model folder.</param>
     /// <exception cref="CheckpointException">The file is missing or broken.</exception>
-    public static ImageProcessorSettings LoadForImages(string folder)
-    {
-        string path = Path.Combine(folder, "preprocessor_config.json");
-        return Read(JsonText.Load(path), path, ImageDefaults);
-    }
+    public static ImageProcessorSettings LoadForImages(string folder) =>
+        LoadNested(folder, "image_processor", ImageDefaults) ?? LoadFile(Path.Combine(folder, ImageFile), ImageDefaults);
 
     /// <summary>
-    /// Reads the settings for videos: video_preprocessor_config.json, or preprocessor_config.json where there is none, its <c>size</c> included, as
-    /// transformers does.
+    /// Reads a model folder's settings for videos: the part <c>video_processor</c> of processor_config.json, or video_preprocessor_config.json, or
+    /// else preprocessor_config.json, its <c>size</c> included, as transformers does.
     /// </summary>
     /// <param name="folder">The model folder.</param>
     /// <exception cref="CheckpointException">The file is missing or broken.</exception>
     public static ImageProcessorSettings LoadForVideos(string folder)
     {
         string path = Path.Combine(folder, "video_preprocessor_config.json");
-        path = File.Exists(path) ? path : Path.Combine(folder, "preprocessor_config.json");
-        return Read(JsonText.Load(path), path, VideoDefaults);
+        return LoadNested(folder, "video_processor", VideoDefaults)
+            ?? LoadFile(File.Exists(path) ? path : Path.Combine(folder, ImageFile), VideoDefaults);
+    }
+
+    private static ImageProcessorSettings LoadFile(string path, ImageProcessorSettings defaults) => Read(JsonText.Load(path), path, defaults);
+
+    private static ImageProcessorSettings? LoadNested(string folder, string part, ImageProcessorSettings defaults)
+    {
+        string path = Path.Combine(folder, "processor_config.json");
+        return File.Exists(path) && JsonText.Load(path).Get(part) is { ValueKind: JsonValueKind.Object } settings
+            ? Read(JsonText.Parse(Encoding.UTF8.GetBytes(settings.GetRawText()), path), $"{path}, {part}", defaults)
+            : null;
     }
 
     private static void CheckType(JsonText json, string path)
