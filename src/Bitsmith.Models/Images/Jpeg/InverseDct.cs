@@ -27,7 +27,8 @@ internal static class InverseDct
         for (int x = 0; x < 8; x++)
         {
             int dc = Scaled(block, quantization, x);
-            if (block[x + 8] == 0 && block[x + 16] == 0 && block[x + 24] == 0 && block[x + 32] == 0 && block[x + 40] == 0 && block[x + 48] == 0 && block[x + 56] == 0)
+            if (block[x + 8] == 0 && block[x + 16] == 0 && block[x + 24] == 0 && block[x + 32] == 0
+                && block[x + 40] == 0 && block[x + 48] == 0 && block[x + 56] == 0)
             {
                 int flat = dc << KeptBits; // what the full computation gives, too
                 for (int y = 0; y < 64; y += 8)
@@ -40,7 +41,8 @@ internal static class InverseDct
 
             Pass pass = new(
                 dc, Scaled(block, quantization, x + 8), Scaled(block, quantization, x + 16), Scaled(block, quantization, x + 24),
-                Scaled(block, quantization, x + 32), Scaled(block, quantization, x + 40), Scaled(block, quantization, x + 48), Scaled(block, quantization, x + 56));
+                Scaled(block, quantization, x + 32), Scaled(block, quantization, x + 40), Scaled(block, quantization, x + 48),
+                Scaled(block, quantization, x + 56));
             const int Shift = FractionBits - KeptBits, Half = 1 << (Shift - 1);
             work[x] = (pass.Even0 + pass.Odd0 + Half) >> Shift;
             work[x + 56] = (pass.Even0 - pass.Odd0 + Half) >> Shift;

@@ -137,8 +137,8 @@ internal static class JpegDecoder
         {
             for (int column = 0; column < component.PaddedBlocksWide; column++, block += 64)
             {
-                InverseDct.Transform(
-                    component.Coefficients.AsSpan(block, 64), component.Quantization!, component.Samples.AsSpan((row * 8 * component.Stride) + (column * 8)), component.Stride);
+                int start = (row * 8 * component.Stride) + (column * 8);
+                InverseDct.Transform(component.Coefficients.AsSpan(block, 64), component.Quantization!, component.Samples.AsSpan(start), component.Stride);
             }
         }
 

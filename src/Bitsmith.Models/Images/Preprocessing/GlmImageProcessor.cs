@@ -1,8 +1,8 @@
 namespace Bitsmith.Models.Images.Preprocessing;
 
 /// <summary>
-/// Turns pictures and videos into the rows of numbers that the vision tower of a GLM model takes, bit for bit as Glm4vImageProcessor and Glm46VImageProcessor of
-/// transformers do with their torchvision backend.
+/// Turns pictures and videos into the rows of numbers that the vision tower of a GLM model takes, bit for bit as Glm4vImageProcessor and
+/// Glm46VImageProcessor of transformers do with their torchvision backend.
 /// </summary>
 public sealed class GlmImageProcessor
 {
@@ -26,7 +26,10 @@ public sealed class GlmImageProcessor
     /// <summary>Settings for videos.</summary>
     public ImageProcessorSettings VideoSettings { get; }
 
-    /// <summary>Makes a processor from the settings in a model folder, see <see cref="ImageProcessorSettings.LoadForImages"/> and <see cref="ImageProcessorSettings.LoadForVideos"/>.</summary>
+    /// <summary>
+    /// Makes a processor from the settings in a model folder, see <see cref="ImageProcessorSettings.LoadForImages"/> and
+    /// <see cref="ImageProcessorSettings.LoadForVideos"/>.
+    /// </summary>
     /// <param name="folder">The model folder.</param>
     /// <exception cref="Bitsmith.Checkpoints.CheckpointException">A file is missing or broken.</exception>
     public static GlmImageProcessor Load(string folder) =>
@@ -82,8 +85,8 @@ public sealed class GlmImageProcessor
     }
 
     /// <summary>
-    /// What each byte becomes, [3, 256]. Scaling and normalising are one step in transformers: (x - mean * 255) / (deviation * 255) in float32; in two steps the
-    /// last bits would differ.
+    /// What each byte becomes, [3, 256]. Scaling and normalising are one step in transformers: (x - mean * 255) / (deviation * 255) in
+    /// float32; in two steps the last bits would differ.
     /// </summary>
     private static float[] NormalizedBytes(ImageProcessorSettings settings)
     {

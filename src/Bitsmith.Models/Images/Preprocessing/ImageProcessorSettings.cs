@@ -137,7 +137,9 @@ public sealed record ImageProcessorSettings
             return new PixelLimits(smallest, largest);
         }
 
-        throw new CheckpointException(path, $"size is {size.GetRawText()}, expected {{\"shortest_edge\": fewest pixels, \"longest_edge\": most pixels}}, positive and in this order.");
+        throw new CheckpointException(
+            path,
+            $"size is {size.GetRawText()}, expected {{\"shortest_edge\": fewest pixels, \"longest_edge\": most pixels}}, positive and in this order.");
     }
 
     private static int ReadCount(JsonText json, string path, string key, int fallback)
@@ -161,7 +163,8 @@ public sealed record ImageProcessorSettings
         }
 
         if (list.ValueKind == JsonValueKind.Array && list.GetArrayLength() == 3
-            && list.EnumerateArray().All(value => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && float.IsFinite((float)number)))
+            && list.EnumerateArray().All(
+                value => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && float.IsFinite((float)number)))
         {
             return [.. list.EnumerateArray().Select(value => (float)value.GetDouble())];
         }

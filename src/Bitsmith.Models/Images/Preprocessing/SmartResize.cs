@@ -70,11 +70,14 @@ public static class SmartResize
         return newFrames * newHeight * newWidth <= MostPixels
             ? ((int)newHeight, (int)newWidth)
             : throw new ImageException(source, ImageProblem.TooLarge,
-                $"would be scaled to {newFrames} frames of {newWidth} x {newHeight} pixels, more than {MostPixels} in all. Check size in preprocessor_config.json.");
+                $"would be scaled to {newFrames} frames of {newWidth} x {newHeight} pixels, more than {MostPixels} in all. "
+                + "Check size in preprocessor_config.json.");
     }
 }
 
-/// <summary>The pixel counts between which a picture is scaled: <c>size.shortest_edge</c> and <c>size.longest_edge</c>, which are areas in spite of their names.</summary>
+/// <summary>
+/// The pixel counts between which a picture is scaled: <c>size.shortest_edge</c> and <c>size.longest_edge</c>, areas in spite of their names.
+/// </summary>
 /// <param name="Smallest">Fewest pixels, all frames counted; a picture counts twice, once for each temporal copy.</param>
 /// <param name="Largest">Most pixels, counted the same way.</param>
 public readonly record struct PixelLimits(long Smallest, long Largest);

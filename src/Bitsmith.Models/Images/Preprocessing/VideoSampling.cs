@@ -24,7 +24,9 @@ public static class VideoSampling
         double pairsPerSecond = counted <= 30 ? 3 : counted <= 300 ? 1 : 0.5;
         int wanted = (int)Math.Min(counted * pairsPerSecond * temporalPatchSize, MostFramesGlm46);
 
-        List<int> frames = totalFrames < wanted ? Linear(0, totalFrames - 1, wanted) : Walk(totalFrames, framesPerSecond, duration, 1 / (temporalPatchSize * pairsPerSecond));
+        List<int> frames = totalFrames < wanted
+            ? Linear(0, totalFrames - 1, wanted)
+            : Walk(totalFrames, framesPerSecond, duration, 1 / (temporalPatchSize * pairsPerSecond));
         if (frames.Count < wanted)
         {
             frames = frames.Count == 0 ? Linear(0, totalFrames - 1, wanted) : Linear(frames[0], frames[^1], wanted);

@@ -72,7 +72,9 @@ public static class VisionPlaceholders
         return image == images.Count && video == videos.Count
             ? expanded.Append(prompt, done, prompt.Length - done).ToString()
             : throw new ArgumentException(
-                $"The prompt has {image} {Image} and {video} {Video}, but there are {images.Count} pictures and {videos.Count} videos. Each needs one placeholder.", nameof(prompt));
+                $"The prompt has {image} {Image} and {video} {Video}, but there are {images.Count} pictures and {videos.Count} videos. "
+                + "Each needs one placeholder.",
+                nameof(prompt));
     }
 
     /// <summary>

@@ -33,8 +33,8 @@ public sealed class VisionPositions
     public ReadOnlySpan<int> Width => values.AsSpan(2 * Count, Count);
 
     /// <summary>
-    /// Computes the positions. Text counts up on all axes. A run of picture tokens stands still in time and counts rows and columns of tokens from there; behind it
-    /// the count goes on by the longer side, not by the number of tokens. A video is one run for each frame pair.
+    /// Computes the positions. Text counts up on all axes. A run of picture tokens stands still in time and counts rows and columns of tokens
+    /// from there; behind it the count goes on by the longer side, not by the number of tokens. A video is one run for each frame pair.
     /// </summary>
     /// <param name="modalities">What each token is, see <see cref="VisionPlaceholders.Modalities"/>.</param>
     /// <param name="images">Grids of the pictures, in order.</param>
@@ -74,7 +74,8 @@ public sealed class VisionPositions
             if (grid.Tokens(mergeSize) != end - start)
             {
                 throw new ArgumentException(
-                    $"Tokens {start} to {end - 1} are a run of {end - start} {kind} tokens, but a grid of {grid.Frames} x {grid.Height} x {grid.Width} patches takes {grid.Tokens(mergeSize)}. "
+                    $"Tokens {start} to {end - 1} are a run of {end - start} {kind} tokens, "
+                    + $"but a grid of {grid.Frames} x {grid.Height} x {grid.Width} patches takes {grid.Tokens(mergeSize)}. "
                     + "Pictures need text between them, such as the end of image token.",
                     nameof(modalities));
             }
@@ -96,7 +97,9 @@ public sealed class VisionPositions
         return image == images.Count && pair == pairs.Count
             ? new VisionPositions(values, largest + 1 - modalities.Length)
             : throw new ArgumentException(
-                $"The prompt has {image} runs of picture tokens and {pair} of video tokens, but there are {images.Count} pictures and {pairs.Count} frame pairs.", nameof(modalities));
+                $"The prompt has {image} runs of picture tokens and {pair} of video tokens, "
+                + $"but there are {images.Count} pictures and {pairs.Count} frame pairs.",
+                nameof(modalities));
     }
 
     private static VisionGrid Next(IReadOnlyList<VisionGrid> grids, int index, string what, int token) =>
