@@ -1,0 +1,78 @@
+namespace Bitsmith.Cli.Tests;
+
+public sealed class RunCommandTests
+{
+    [Fact]
+    public void Run_prints_the_answer_to_a_picture_and_nothing_else_on_standard_output()
+    {
+        using Shell shell = new();
+
+        int code = shell.Run("run", shell.Sample, "-p", "Describe this image.", "--image", Path.Combine(shell.Sample, "..", "pictures", "00.png"), "--temperature", "0", "-n", "40");
+
+        Assert.True(code == ExitCode.Done, shell.Error);
+        Assert.Equal("The image shows a large red circle on a orange background.", shell.Output.Trim());
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_answer_and_the_override_merges_over_the_models_settings()
+    {
+        using Shell shell = new();
+        string[] command = ["run", shell.Sample, "-p", "Tell me a story about a dog.", "-n", "25", "--seed", "5"];
+        Assert.Equal(ExitCode.Done, shell.Run([.. command, "--override-generation-config", """{"temperature": 1.5}"""]));
+        string first = shell.Output;
+        Assert.Equal(ExitCode.Done, shell.Run([.. command, "--override-generation-config", """{"temperature": 1.5}"""]));
+        Assert.Equal(first, shell.Output);
+        Assert.Equal(ExitCode.Done, shell.Run([.. command, "--override-generation-config", """{"top_k": 1}"""]));
+        Assert.NotEqual(first, shell.Output);
+    }
+
+    public static TheoryData<int, string[], string> Mistakes => new()
+    {
+        { ExitCode.WrongRequest, ["run", "MODEL"], "--prompt" },
+        { ExitCode.WrongRequest, ["run", "MODEL", "-p", "x", "--activations", "none"], "'none'" },
+        { ExitCode.BrokenInput, ["run", "nowhere", "-p", "x"], "no such folder" },
+        { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", "{"], "no JSON" },
+        { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", """{"top_p": 7}"""], "top_p" },
+        { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--image", "nowhere.png"], "nowhere.png" },
+        { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--image", "MODEL/config.json"], "config.json" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Mistakes))]
+    public void Mistakes_have_their_exit_code_and_a_message_that_helps(int code, string[] args, string word)
+    {
+        using Shell shell = new();
+
+        int found = shell.Run([.. args.Select(arg => arg.Replace("MODEL", shell.Sample, StringComparison.Ordinal))]);
+
+        Assert.True(found == code, $"exit {found}: {shell.Error}");
+        Assert.Contains(word, shell.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("tokenizer.json", "tokenizer.json")]
+    [InlineData("chat_template.jinja", "chat_template")]
+    [InlineData("preprocessor_config.json", "preprocessor_config.json")]
+    public void A_folder_that_lacks_what_running_needs_is_an_error_that_names_it(string missing, string word)
+    {
+        using Shell shell = new();
+        string copy = Directory.CreateDirectory(shell.PathOf("model")).FullName;
+        foreach (string file in Directory.EnumerateFiles(shell.Sample).Where(file => Path.GetFileName(file) != missing))
+        {
+            File.CreateSymbolicLink(Path.Combine(copy, Path.GetFileName(file)), file);
+        }
+
+        Assert.Equal(ExitCode.BrokenInput, shell.Run("run", copy, "-p", "x"));
+        Assert.Contains(word, shell.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_prompt_over_the_context_is_refused_with_both_counts()
+    {
+        using Shell shell = new();
+
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("run", shell.Sample, "-p", string.Concat(Enumerable.Repeat("story about a dog ", 5000))));
+
+        Assert.Matches("the prompt has [0-9]+ tokens, the context holds 8192", shell.Error);
+    }
+}
