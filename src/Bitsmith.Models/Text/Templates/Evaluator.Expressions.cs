@@ -39,8 +39,8 @@ internal sealed partial class Evaluator
         {
             case ConstantExpression constant:
                 return constant.Value;
-            case NameExpression name:
-                return Lookup(name.Name);
+            case NameExpression variable:
+                return Lookup(variable.Name);
             case AttributeExpression attribute:
                 TemplateValue owner = Evaluate(attribute.Target);
                 At = attribute.Position;
@@ -96,7 +96,9 @@ internal sealed partial class Evaluator
                 DictValue dict = new();
                 foreach ((Expression key, Expression value) in literal.Pairs)
                 {
-                    dict.Set(Evaluate(key), Evaluate(value));
+                    TemplateValue name = Evaluate(key);
+                    Work.Text(name is StringValue text ? text.Value.Length : 0);
+                    dict.Set(name, Evaluate(value));
                 }
 
                 return dict;

@@ -98,7 +98,12 @@ internal static class Filters
     public static Func<TemplateValue, TemplateValue> KeyGetter(Evaluator evaluator, TemplateValue? attribute, bool caseSensitive, TemplateValue? byDefault = null)
     {
         Func<TemplateValue, TemplateValue> getter = Getter(evaluator, attribute, byDefault);
-        return caseSensitive ? getter : item => IgnoreCase(getter(item));
+        return item =>
+        {
+            TemplateValue key = getter(item);
+            evaluator.Work.Text(key is StringValue text ? text.Value.Length : 0);
+            return caseSensitive ? key : IgnoreCase(key);
+        };
     }
 
     public static TemplateValue IgnoreCase(TemplateValue value) => value is StringValue text ? new StringValue(PythonCase.Lower(text.Value)) : value;

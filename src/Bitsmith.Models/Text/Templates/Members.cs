@@ -32,12 +32,14 @@ internal static class Members
     /// <summary><c>target[index]</c>, where the index is no slice.</summary>
     public static TemplateValue Item(Evaluator evaluator, TemplateValue target, TemplateValue index)
     {
+        evaluator.Work.Text(target is StringValue whole ? whole.Value.Length : 0);
+        evaluator.Work.Text(index is StringValue key ? key.Value.Length : 0);
         TemplateValue? item = target switch
         {
             UndefinedValue undefined => throw undefined.Error(),
             DictValue dict => index is ListValue { IsTuple: false } or DictValue ? null : dict.Find(index),
-            StringValue or ListValue or RangeValue when Operators.WholeOf(index) is System.Numerics.BigInteger whole =>
-                Operators.Index(whole, target.Length!.Value) is int place ? At(target, place) : null,
+            StringValue or ListValue or RangeValue when Operators.WholeOf(index) is System.Numerics.BigInteger number =>
+                Operators.Index(number, target.Length!.Value) is int place ? At(target, place) : null,
             _ => null,
         };
         return item
@@ -97,10 +99,11 @@ internal static class Members
 
     private static FunctionValue DictMethod(DictValue dict, string name) => name switch
     {
-        "get" => new FunctionValue(name, (_, arguments) =>
+        "get" => new FunctionValue(name, (evaluator, arguments) =>
         {
             RefuseKeywords(name, arguments);
             TemplateValue?[] bound = arguments.Bind("get", "key", "default");
+            evaluator.Work.Text(bound[0] is StringValue key ? key.Value.Length : 0);
             return dict.Find(bound.Required(0, "get", "key")) ?? bound[1] ?? TemplateValue.None;
         }),
         "copy" => new FunctionValue(name, (_, arguments) =>

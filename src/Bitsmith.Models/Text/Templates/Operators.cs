@@ -28,7 +28,7 @@ internal static class Operators
         {
             return (left, right) switch
             {
-                (StringValue a, StringValue b) => a.Value == b.Value,
+                (StringValue a, StringValue b) => TextsEqual(work, a.Value, b.Value),
                 (ListValue a, ListValue b) => a.IsTuple == b.IsTuple && a.Elements.Count == b.Elements.Count
                     && a.Elements.Zip(b.Elements).All(p => SameOrEqual(work, p.First, p.Second)),
                 (DictValue a, DictValue b) => a.Entries.Count == b.Entries.Count
@@ -71,6 +71,7 @@ internal static class Operators
                 case (_, UndefinedValue undefined):
                     throw undefined.Error();
                 case (StringValue a, StringValue b):
+                    work.Text(Math.Min(a.Value.Length, b.Value.Length));
                     return Holds(op, PythonText.Compare(a.Value, b.Value));
                 case (ListValue a, ListValue b) when a.IsTuple == b.IsTuple:
                     for (int i = 0; i < Math.Min(a.Elements.Count, b.Elements.Count); i++)
@@ -99,6 +100,7 @@ internal static class Operators
 
     public static bool Contains(Evaluator evaluator, TemplateValue container, TemplateValue item)
     {
+        evaluator.Work.Text(item is StringValue wanted ? wanted.Value.Length : 0);
         switch (container)
         {
             case StringValue text:
@@ -140,6 +142,7 @@ internal static class Operators
             throw TemplateFault.Operation($"'{target.TypeName}' object cannot be sliced");
         }
 
+        work.Text(target is StringValue sliced ? sliced.Value.Length : 0);
         long by = SliceNumber(step, 1, int.MaxValue);
         if (by == 0)
         {
@@ -207,6 +210,18 @@ internal static class Operators
     {
         place = place < 0 ? place + length : place;
         return step > 0 ? Math.Clamp(place, 0, length) : Math.Clamp(place, -1, length - 1);
+    }
+
+    /// <summary>Long texts are compared again and again for the price of one step unless their length counts.</summary>
+    private static bool TextsEqual(Work work, string left, string right)
+    {
+        if (left.Length != right.Length)
+        {
+            return false;
+        }
+
+        work.Text(left.Length);
+        return left == right;
     }
 
     private static bool Holds(string op, int order) => op switch

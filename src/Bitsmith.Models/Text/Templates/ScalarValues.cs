@@ -57,6 +57,8 @@ internal sealed class FloatValue(double value) : TemplateValue
 
 internal sealed class StringValue(string value) : TemplateValue
 {
+    private int length = -1;
+
     public static StringValue Empty { get; } = new(string.Empty);
 
     public string Value { get; } = value;
@@ -65,7 +67,8 @@ internal sealed class StringValue(string value) : TemplateValue
 
     internal override bool IsTrue => Value.Length > 0;
 
-    internal override int? Length => PythonText.Length(Value);
+    /// <summary>Counted once: a loop may ask for it again and again.</summary>
+    internal override int? Length => length < 0 ? length = PythonText.Length(Value) : length;
 
     internal override IEnumerable<TemplateValue> Items => PythonText.Elements(Value).Select(c => new StringValue(c));
 }

@@ -32,6 +32,7 @@ internal static class SequenceFilters
         arguments.Bind("reverse");
         if (value is StringValue text)
         {
+            evaluator.Work.Text(text.Value.Length);
             return new StringValue(string.Concat(PythonText.Elements(text.Value).Reverse()));
         }
 

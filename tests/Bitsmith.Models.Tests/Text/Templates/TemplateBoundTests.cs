@@ -34,6 +34,10 @@ public sealed class TemplateBoundTests
     [InlineData("{{ [1]|batch(999999999, 0)|list }}", "a list grew longer")]
     [InlineData("{{ 'a\n'|indent(999999999) }}", "a format asks for")]
     [InlineData("{% set s = 'a' * 60000000 %}{% for a in range(100000) %}{% set x = s.strip() %}{% endfor %}", "steps")]
+    [InlineData("{% set s = 'a' * 60000000 %}{% set t = s ~ '' %}{% for a in range(100000) %}{% set x = s == t %}{% endfor %}", "steps")]
+    [InlineData("{% set s = 'a' * 60000000 %}{% for a in range(100000) %}{% set x = s[a] %}{% endfor %}", "steps")]
+    [InlineData("{% set s = 'a' * 60000000 %}{{ ([s] * 100000)|sort }}", "steps")]
+    [InlineData("{% set s = 'a' * 60000000 %}{% for a in range(100000) %}{% set x = {s: 1} %}{% endfor %}", "steps")]
     public void A_template_that_wants_too_much_is_stopped(string source, string words, int iterations = 1_000_000)
     {
         long start = Stopwatch.GetTimestamp();
