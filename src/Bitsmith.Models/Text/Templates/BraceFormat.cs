@@ -104,7 +104,7 @@ internal static class BraceFormat
             {
                 int end = path.AsSpan(at + 1).IndexOfAny('.', '[');
                 end = end < 0 ? path.Length : at + 1 + end;
-                value = Members.Attribute(evaluator, value, path[(at + 1)..end]);
+                value = Members.Attribute(value, path[(at + 1)..end]);
                 at = end;
             }
             else

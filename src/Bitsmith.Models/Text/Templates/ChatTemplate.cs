@@ -4,7 +4,9 @@ namespace Bitsmith.Models.Text.Templates;
 
 /// <summary>
 /// A chat template: Jinja as transformers renders it (jinja2 3.1, immutable sandbox, trim_blocks, lstrip_blocks, loop controls, the
-/// generation tag). It sees nothing but the values it is given. Immutable; any number of threads may render at once.
+/// generation tag). It sees nothing but the values it is given. Immutable; any number of threads may render at once. Other than there,
+/// what Python would print as an address is an error, nothing is ever marked as safe text, and what needs other files, chance or a web
+/// page (include, block, random, urlize and the like) is refused by name.
 /// </summary>
 public sealed partial class ChatTemplate
 {

@@ -44,7 +44,7 @@ internal sealed partial class Evaluator
             case AttributeExpression attribute:
                 TemplateValue owner = Evaluate(attribute.Target);
                 At = attribute.Position;
-                return Members.Attribute(this, owner, attribute.Name);
+                return Members.Attribute(owner, attribute.Name);
             case ItemExpression item:
                 return Item(item);
             case CallExpression call:

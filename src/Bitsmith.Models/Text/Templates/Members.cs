@@ -21,13 +21,9 @@ internal static class Members
             "__sizeof__", "__str__", "__subclasshook__"];
 
     /// <summary><c>target.name</c>.</summary>
-    public static TemplateValue Attribute(Evaluator evaluator, TemplateValue target, string name)
-    {
-        _ = evaluator;
-        return target is UndefinedValue undefined
-            ? throw undefined.Error()
-            : Own(target, name) ?? (target as DictValue)?.Find(name) ?? UndefinedValue.Attribute(target, name);
-    }
+    public static TemplateValue Attribute(TemplateValue target, string name) => target is UndefinedValue undefined
+        ? throw undefined.Error()
+        : Own(target, name) ?? (target as DictValue)?.Find(name) ?? UndefinedValue.Attribute(target, name);
 
     /// <summary><c>target[index]</c>, where the index is no slice.</summary>
     public static TemplateValue Item(Evaluator evaluator, TemplateValue target, TemplateValue index)
