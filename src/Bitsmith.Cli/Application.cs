@@ -22,6 +22,7 @@ internal static class Application
         root.Subcommands.Add(QuantizeCommand.Create(terminal));
         root.Subcommands.Add(VerifyCommand.Create(terminal));
         root.Subcommands.Add(RunCommand.Create(terminal));
+        root.Subcommands.Add(ChatCommand.Create(terminal));
         return root;
     }
 
@@ -45,8 +46,8 @@ internal static class Application
             Error = terminal.Error,
             EnableDefaultExceptionHandler = false,
 
-            // A stop request waits for the write at hand, so that the state left behind can be resumed.
-            ProcessTerminationTimeout = TimeSpan.FromSeconds(30),
+            // A stop request waits for the write at hand, so that the state left behind can be resumed. A chat decides itself what Ctrl-C stops.
+            ProcessTerminationTimeout = parsed.CommandResult.Command.Name == ChatCommand.Name ? null : TimeSpan.FromSeconds(30),
         };
         try
         {

@@ -1,3 +1,3 @@
 using Bitsmith.Cli;
 
-return await Application.RunAsync(args, new Terminal(Console.Out, Console.Error, Console.IsOutputRedirected, Console.IsErrorRedirected)).ConfigureAwait(false);
+return await Application.RunAsync(args, new Terminal(Console.In, Console.Out, Console.Error, Console.IsOutputRedirected, Console.IsErrorRedirected)).ConfigureAwait(false);

@@ -8,14 +8,18 @@ internal sealed class Terminal
     // Tables in a file or a pipe are not wrapped at the 80 columns of a terminal that is not there.
     private const int WidthWithoutTerminal = 180;
 
-    public Terminal(TextWriter output, TextWriter error, bool outputRedirected, bool errorRedirected)
+    public Terminal(TextReader input, TextWriter output, TextWriter error, bool outputRedirected, bool errorRedirected)
     {
+        In = input;
         Out = output;
         Error = error;
         Results = Create(output, outputRedirected);
         Messages = Create(error, errorRedirected);
         IsInteractive = !errorRedirected;
     }
+
+    /// <summary>Standard input.</summary>
+    public TextReader In { get; }
 
     /// <summary>Raw standard output, for JSON.</summary>
     public TextWriter Out { get; }

@@ -13,10 +13,13 @@ internal sealed class Shell : IDisposable
 
     public string PathOf(string name) => Path.Combine(root.FullName, name);
 
+    /// <summary>What the command reads from standard input.</summary>
+    public string Input { get; set; } = string.Empty;
+
     public int Run(params string[] args)
     {
         StringWriter output = new(), error = new();
-        int code = Application.RunAsync(args, new Terminal(output, error, outputRedirected: true, errorRedirected: true)).GetAwaiter().GetResult();
+        int code = Application.RunAsync(args, new Terminal(new StringReader(Input), output, error, outputRedirected: true, errorRedirected: true)).GetAwaiter().GetResult();
         (Output, Error) = (output.ToString(), error.ToString());
         return code;
     }

@@ -1,0 +1,30 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Bitsmith.Cli.Commands;
+
+/// <summary>Messages in the form that chat templates take.</summary>
+internal static class Conversation
+{
+    /// <summary>A user's message: pictures first, then the text.</summary>
+    public static JsonObject UserMessage(string text, int pictures) => Message("user", pictures == 0
+        ? JsonValue.Create(text)
+        : new JsonArray(
+        [
+            .. Enumerable.Range(0, pictures).Select(JsonNode (_) => new JsonObject { ["type"] = "image" }),
+            new JsonObject { ["type"] = "text", ["text"] = text },
+        ]));
+
+    /// <summary>The model's answer.</summary>
+    public static JsonObject AssistantMessage(string text) => Message("assistant", JsonValue.Create(text));
+
+    /// <summary>A conversation of these messages.</summary>
+    public static JsonElement Of(params IEnumerable<JsonObject> messages)
+    {
+        JsonArray array = new([.. messages.Select(JsonNode (message) => message.DeepClone())]);
+        using JsonDocument document = JsonDocument.Parse(array.ToJsonString());
+        return document.RootElement.Clone();
+    }
+
+    private static JsonObject Message(string role, JsonNode content) => new() { ["role"] = role, ["content"] = content };
+}

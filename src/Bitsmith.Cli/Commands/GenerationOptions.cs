@@ -1,0 +1,68 @@
+using System.CommandLine;
+using System.Text.Json;
+using Bitsmith.Checkpoints;
+using Bitsmith.Models;
+using Bitsmith.Models.Generation;
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Cli.Commands;
+
+/// <summary>The model and the sampling settings that run and chat share.</summary>
+internal sealed class GenerationOptions
+{
+    private readonly Argument<string> folder = new("MODEL") { Description = "A Hugging Face model folder, original or FP8." };
+    private readonly Option<int?> maxTokens = new("--max-tokens", "-n") { Description = "Most tokens of an answer." };
+    private readonly Option<double?> temperature = new("--temperature") { Description = "0 takes the most likely token each time." };
+    private readonly Option<int?> seed = new("--seed") { Description = "Makes answers repeatable." };
+    private readonly Option<string?> generation = new("--override-generation-config") { Description = "JSON merged over the model's generation_config.json, for example {\"temperature\": 0.8, \"min_p\": 0.05}." };
+    private readonly Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them.", DefaultValueFactory = _ => "scheme" };
+    private readonly Option<int> threads = new("--threads") { Description = "Threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
+
+    public GenerationOptions() => activations.AcceptOnlyFromAmong("scheme", "exact");
+
+    public void AddTo(Command command)
+    {
+        command.Arguments.Add(folder);
+        foreach (Option option in (Option[])[maxTokens, temperature, seed, generation, activations, threads])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    public GlmModel Open(ParseResult parsed) => GlmModel.Open(
+        parsed.GetRequiredValue(folder),
+        new ComputeOptions(Math.Max(1, parsed.GetValue(threads)), Cpu.Default),
+        exactActivations: parsed.GetValue(activations) == "exact");
+
+    /// <summary>The model's defaults, the override merged over them, single options over that.</summary>
+    public SamplingSettings Settings(ParseResult parsed, GlmModel model)
+    {
+        SamplingSettings settings = Override(model.Defaults, parsed.GetValue(generation));
+        return settings with
+        {
+            MaxTokens = parsed.GetValue(maxTokens) ?? settings.MaxTokens,
+            Temperature = parsed.GetValue(temperature) ?? settings.Temperature,
+            Seed = parsed.GetValue(seed) ?? settings.Seed,
+        };
+    }
+
+    private static SamplingSettings Override(SamplingSettings defaults, string? json)
+    {
+        if (json is null)
+        {
+            return defaults;
+        }
+
+        const string Source = "--override-generation-config";
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json);
+            return defaults.With(document.RootElement, Source);
+        }
+        catch (JsonException problem)
+        {
+            throw new CheckpointException(Source, $"is no JSON: {problem.Message}", problem);
+        }
+    }
+}
