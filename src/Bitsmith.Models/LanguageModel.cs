@@ -7,8 +7,8 @@ using Bitsmith.Tensors.Matrices;
 namespace Bitsmith.Models;
 
 /// <summary>
-/// The language model of a checkpoint: embedding, decoder layers, final norm and head, with activations in binary32. Immutable once opened; one sequence is run by one thread at
-/// a time, with its own <see cref="KvCache"/>.
+/// The language model of a checkpoint: embedding, decoder layers, final norm and head, with activations in binary32. Immutable once opened; a run has its own
+/// <see cref="ForwardPass"/>, each sequence its own <see cref="KvCache"/>.
 /// </summary>
 public sealed class LanguageModel
 {
@@ -35,6 +35,9 @@ public sealed class LanguageModel
     /// <summary>The decoder layers, in order.</summary>
     public IReadOnlyList<IDecoderLayer> Layers { get; }
 
+    /// <summary>Bytes that a token reads of embeddings, layers and head, in their stored form; of experts all are counted.</summary>
+    public long WeightBytes => Layers.SelectMany(layer => layer.Linears).Append(new Linear("lm_head", head, [])).Sum(linear => linear.Weight.Bytes);
+
     /// <summary>Builds the model over open weights, which must stay open while it is used.</summary>
     /// <param name="weights">The weights.</param>
     /// <param name="compute">Threads and kernels.</param>
@@ -55,41 +58,63 @@ public sealed class LanguageModel
     public float[] Embed(ReadOnlySpan<int> ids)
     {
         float[] hidden = new float[ids.Length * Config.HiddenSize];
+        Embed(ids, hidden);
+        return hidden;
+    }
+
+    /// <summary>Embeddings.</summary>
+    /// <param name="ids">Tokens.</param>
+    /// <param name="hidden">Receives [tokens × D].</param>
+    /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
+    public void Embed(ReadOnlySpan<int> ids, Span<float> hidden)
+    {
         for (int i = 0; i < ids.Length; i++)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(ids[i]);
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(ids[i], Config.VocabSize);
-            embedding.Read(ids[i], 1, hidden.AsSpan(i * Config.HiddenSize, Config.HiddenSize), compute.InstructionSet);
+            embedding.Read(ids[i], 1, hidden.Slice(i * Config.HiddenSize, Config.HiddenSize), compute.InstructionSet);
         }
-
-        return hidden;
     }
 
-    /// <summary>Prepares a run of new tokens of a sequence; makes room for them in the cache.</summary>
-    /// <param name="tokens">Number of new tokens.</param>
-    /// <param name="cache">The sequence so far.</param>
-    /// <param name="positions">
-    /// Positions of the tokens on each axis (one array for text models, three for vision models); null counts on from the cache's length on every axis.
-    /// </param>
+    /// <summary>Working memory for runs, to be kept between them.</summary>
     /// <param name="observer">Sees what flows, or null.</param>
+    public ForwardPass NewPass(IForwardObserver? observer = null) => new(compute, observer);
+
+    /// <summary>Prepares a run of new tokens of sequences, in one batch; makes room for them in the caches.</summary>
+    /// <param name="pass">From <see cref="NewPass"/>.</param>
+    /// <param name="sequences">The sequences; each has its own cache.</param>
+    /// <exception cref="InvalidOperationException">The tokens do not fit into a cache.</exception>
+    public void Begin(ForwardPass pass, params ReadOnlySpan<SequenceRun> sequences)
+    {
+        ArgumentNullException.ThrowIfNull(pass);
+        pass.Begin(sequences);
+        rotary.Fill(pass.Rotary, sequences, pass.Tokens);
+    }
+
+    /// <summary>Prepares a run of new tokens of one sequence, with working memory of its own.</summary>
+    /// <inheritdoc cref="SequenceRun" path="/param"/>
     /// <exception cref="InvalidOperationException">The tokens do not fit into the cache.</exception>
     public ForwardPass Begin(int tokens, KvCache cache, IReadOnlyList<int[]>? positions = null, IForwardObserver? observer = null)
     {
         ArgumentNullException.ThrowIfNull(cache);
-        cache.Reserve(tokens);
-        positions ??= [.. Enumerable.Repeat(Enumerable.Range(cache.Length, tokens).ToArray(), Config.MropeSection is null ? 1 : 3)];
-        return new ForwardPass(compute, tokens, cache, rotary.Angles(positions), observer);
+        ForwardPass pass = NewPass(observer);
+        Begin(pass, new SequenceRun(cache, tokens, positions));
+        return pass;
     }
 
     /// <summary>Runs layers from one on, given the hidden state before it: the whole model, its tail, or one layer at a time.</summary>
     /// <param name="hidden">[tokens × D]; changed in place.</param>
-    /// <param name="pass">From <see cref="Begin"/>.</param>
+    /// <param name="pass">Begun.</param>
     /// <param name="first">First layer.</param>
     /// <param name="count">Number of layers; null for the rest.</param>
-    public void RunLayers(float[] hidden, ForwardPass pass, int first = 0, int? count = null)
+    public void RunLayers(Memory<float> hidden, ForwardPass pass, int first = 0, int? count = null)
     {
-        ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(pass);
+        if (hidden.Length != pass.Tokens * Config.HiddenSize)
+        {
+            throw new ArgumentException($"{hidden.Length} values are no hidden state of {pass.Tokens} tokens × {Config.HiddenSize}.", nameof(hidden));
+        }
+
         for (int layer = first; layer < first + (count ?? (Layers.Count - first)); layer++)
         {
             Layers[layer].Forward(hidden, pass);
@@ -97,30 +122,56 @@ public sealed class LanguageModel
         }
     }
 
-    /// <summary>The final norm [tokens × D], in place.</summary>
-    public void Normalize(float[] hidden) => finalNorm.Apply(hidden, hidden, compute.InstructionSet);
+    /// <summary>Lets the system take back the memory of a layer's weights; when the layer runs again, they are read from their file again.</summary>
+    public void ReleaseLayer(int layer)
+    {
+        foreach (Linear linear in Layers[layer].Linears)
+        {
+            linear.Weight.Release();
+        }
+    }
 
-    /// <summary>Runs new tokens of a sequence through all layers and the final norm; the cache grows by them.</summary>
+    /// <summary>The final norm [tokens × D], in place.</summary>
+    public void Normalize(Memory<float> hidden) => RowWork.Normalize(finalNorm, hidden, hidden, compute);
+
+    /// <summary>Runs the new tokens of a run through all layers and the final norm; the caches grow by them.</summary>
+    /// <param name="hidden">Embeddings [tokens × D]; changed in place into the final normed state.</param>
+    /// <param name="pass">Begun.</param>
+    public void Forward(Memory<float> hidden, ForwardPass pass)
+    {
+        RunLayers(hidden, pass);
+        pass.Advance();
+        Normalize(hidden);
+    }
+
+    /// <summary>Runs new tokens of one sequence, with working memory of its own.</summary>
     /// <param name="hidden">Embeddings [tokens × D]; changed in place into the final normed state.</param>
     /// <param name="cache">The sequence so far.</param>
-    /// <param name="positions">As for <see cref="Begin"/>.</param>
+    /// <param name="positions">As for <see cref="SequenceRun"/>.</param>
     /// <param name="observer">Sees what flows, or null.</param>
-    public void Forward(float[] hidden, KvCache cache, IReadOnlyList<int[]>? positions = null, IForwardObserver? observer = null)
+    public void Forward(Memory<float> hidden, KvCache cache, IReadOnlyList<int[]>? positions = null, IForwardObserver? observer = null)
     {
-        ArgumentNullException.ThrowIfNull(hidden);
-        ArgumentNullException.ThrowIfNull(cache);
-        ForwardPass pass = Begin(hidden.Length / Config.HiddenSize, cache, positions, observer);
-        RunLayers(hidden, pass);
-        cache.Advance(pass.Tokens);
-        Normalize(hidden);
+        using ForwardPass pass = Begin(hidden.Length / Config.HiddenSize, cache, positions, observer);
+        Forward(hidden, pass);
+    }
+
+    /// <summary>Logits of final normed states.</summary>
+    /// <param name="normed">[tokens × D].</param>
+    /// <param name="logits">Receives [tokens × V].</param>
+    /// <param name="pass">Its working memory is used.</param>
+    public void Logits(ReadOnlyMemory<float> normed, Memory<float> logits, ForwardPass pass)
+    {
+        ArgumentNullException.ThrowIfNull(pass);
+        pass.Inputs.Set(normed, normed.Length / Config.HiddenSize);
+        head.Multiply(pass.Inputs, default, logits, compute);
     }
 
     /// <summary>Logits [tokens × V] of final normed states [tokens × D].</summary>
     public float[] Logits(ReadOnlyMemory<float> normed)
     {
-        int tokens = normed.Length / Config.HiddenSize;
-        float[] logits = new float[tokens * Config.VocabSize];
-        head.Multiply(normed, tokens, default, logits, compute);
+        using ForwardPass pass = NewPass();
+        float[] logits = new float[normed.Length / Config.HiddenSize * Config.VocabSize];
+        Logits(normed, logits, pass);
         return logits;
     }
 }

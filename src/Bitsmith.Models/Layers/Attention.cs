@@ -31,20 +31,49 @@ internal sealed class Attention
     /// <inheritdoc cref="QueryNorm"/>
     public RmsNorm? KeyNorm { get; init; }
 
+    /// <summary>The Linears, in the order in which they are applied.</summary>
+    public IEnumerable<Linear> Linears => [Query, Key, Value, Output];
+
     /// <summary>output = Wo · attention(Wq x, Wk x, Wv x), for [tokens × D].</summary>
     public void Forward(ReadOnlyMemory<float> input, Memory<float> output, ForwardPass pass)
     {
         int tokens = pass.Tokens;
-        float[] queries = new float[tokens * heads * headDim], keys = new float[tokens * kvHeads * headDim], values = new float[keys.Length];
-        Query.Forward(input, tokens, queries, pass);
-        Key.Forward(input, tokens, keys, pass);
-        Value.Forward(input, tokens, values, pass);
-        QueryNorm?.Apply(queries, queries, pass.Compute.InstructionSet);
-        KeyNorm?.Apply(keys, keys, pass.Compute.InstructionSet);
+        Memory<float> queries = pass.Buffer(PassBuffer.Queries, tokens * heads * headDim), attended = pass.Buffer(PassBuffer.Attended, queries.Length);
+        Memory<float> keys = pass.Buffer(PassBuffer.Keys, tokens * kvHeads * headDim), values = pass.Buffer(PassBuffer.Values, keys.Length);
+        pass.Inputs.Set(input, tokens);
+        Query.Forward(pass.Inputs, queries, pass);
+        Key.Forward(pass.Inputs, keys, pass);
+        Value.Forward(pass.Inputs, values, pass);
+        QueryNorm?.Apply(queries.Span, queries.Span, pass.Compute.InstructionSet);
+        KeyNorm?.Apply(keys.Span, keys.Span, pass.Compute.InstructionSet);
 
-        KvCache cache = pass.Cache;
-        int start = cache.Length;
-        for (int token = 0; token < tokens; token++)
+        int first = 0;
+        foreach (SequenceRun run in pass.Runs)
+        {
+            Store(run, first, queries.Span, keys.Span, values.Span, pass);
+            SequenceRun current = run;
+            int start = first;
+            pass.Compute.For(heads, head =>
+            {
+                float[] scores = new float[current.Cache.Length + current.Tokens];
+                for (int token = 0; token < current.Tokens; token++)
+                {
+                    Span<float> result = Head(attended.Span, start + token, head, heads);
+                    result.Clear();
+                    Attend(
+                        Head(queries.Span, start + token, head, heads), head / (heads / kvHeads), scores.AsSpan(0, current.Cache.Length + token + 1), result, current.Cache, pass.Compute.InstructionSet);
+                }
+            });
+            first += run.Tokens;
+        }
+
+        Output.Forward(attended, tokens, output, pass);
+    }
+
+    /// <summary>Rotates queries and keys, and puts keys and values into the cache.</summary>
+    private void Store(SequenceRun run, int first, Span<float> queries, Span<float> keys, Span<float> values, ForwardPass pass)
+    {
+        for (int token = first; token < first + run.Tokens; token++)
         {
             for (int head = 0; head < heads; head++)
             {
@@ -55,21 +84,10 @@ internal sealed class Attention
             {
                 Span<float> key = Head(keys, token, head, kvHeads);
                 RotaryEmbedding.Rotate(key, pass.Rotary, token, pairing);
-                key.CopyTo(cache.Key(layer, head, start + token));
-                Head(values, token, head, kvHeads).CopyTo(cache.Value(layer, head, start + token));
+                key.CopyTo(run.Cache.Key(layer, head, run.Cache.Length + token - first));
+                Head(values, token, head, kvHeads).CopyTo(run.Cache.Value(layer, head, run.Cache.Length + token - first));
             }
         }
-
-        float[] attended = new float[queries.Length];
-        pass.Compute.For(heads, head =>
-        {
-            float[] scores = new float[start + tokens];
-            for (int token = 0; token < tokens; token++)
-            {
-                Attend(Head(queries, token, head, heads), head / (heads / kvHeads), scores.AsSpan(0, start + token + 1), Head(attended, token, head, heads), cache, pass.Compute.InstructionSet);
-            }
-        });
-        Output.Forward(attended, tokens, output, pass);
     }
 
     private void Attend(ReadOnlySpan<float> query, int kvHead, Span<float> scores, Span<float> result, KvCache cache, InstructionSet instructionSet)
@@ -99,5 +117,5 @@ internal sealed class Attention
         }
     }
 
-    private Span<float> Head(float[] rows, int token, int head, int count) => rows.AsSpan(((token * count) + head) * headDim, headDim);
+    private Span<float> Head(Span<float> rows, int token, int head, int count) => rows.Slice(((token * count) + head) * headDim, headDim);
 }

@@ -3,6 +3,9 @@ namespace Bitsmith.Models.Layers;
 /// <summary>A decoder layer: changes the hidden state [tokens × D] in place.</summary>
 public interface IDecoderLayer
 {
+    /// <summary>The Linears of the layer, in the order in which they are applied; those of the experts in ascending order.</summary>
+    IEnumerable<Linear> Linears { get; }
+
     /// <summary>Runs the layer.</summary>
     void Forward(Memory<float> hidden, ForwardPass pass);
 }
@@ -10,15 +13,17 @@ public interface IDecoderLayer
 /// <summary>x += attention(norm(x)); x += mlp(norm(x)).</summary>
 internal sealed record PreNormLayer(RmsNorm InputNorm, Attention Attention, RmsNorm PostAttentionNorm, IMlp Mlp) : IDecoderLayer
 {
+    public IEnumerable<Linear> Linears => Attention.Linears.Concat(Mlp.Linears);
+
     public void Forward(Memory<float> hidden, ForwardPass pass)
     {
-        float[] normed = new float[hidden.Length], branch = new float[hidden.Length];
-        InputNorm.Apply(hidden.Span, normed, pass.Compute.InstructionSet);
+        Memory<float> normed = pass.Buffer(PassBuffer.Normed, hidden.Length), branch = pass.Buffer(PassBuffer.Branch, hidden.Length);
+        RowWork.Normalize(InputNorm, hidden, normed, pass.Compute);
         Attention.Forward(normed, branch, pass);
-        Residual.Add(hidden.Span, branch);
-        PostAttentionNorm.Apply(hidden.Span, normed, pass.Compute.InstructionSet);
+        RowWork.Add(hidden, branch, InputNorm.Width, pass.Compute);
+        RowWork.Normalize(PostAttentionNorm, hidden, normed, pass.Compute);
         Mlp.Forward(normed, pass.Tokens, branch, pass);
-        Residual.Add(hidden.Span, branch);
+        RowWork.Add(hidden, branch, InputNorm.Width, pass.Compute);
     }
 }
 
@@ -26,28 +31,18 @@ internal sealed record PreNormLayer(RmsNorm InputNorm, Attention Attention, RmsN
 internal sealed record SandwichLayer(
     RmsNorm InputNorm, Attention Attention, RmsNorm PostSelfAttentionNorm, RmsNorm PostAttentionNorm, IMlp Mlp, RmsNorm PostMlpNorm) : IDecoderLayer
 {
+    public IEnumerable<Linear> Linears => Attention.Linears.Concat(Mlp.Linears);
+
     public void Forward(Memory<float> hidden, ForwardPass pass)
     {
-        float[] normed = new float[hidden.Length], branch = new float[hidden.Length];
-        InputNorm.Apply(hidden.Span, normed, pass.Compute.InstructionSet);
+        Memory<float> normed = pass.Buffer(PassBuffer.Normed, hidden.Length), branch = pass.Buffer(PassBuffer.Branch, hidden.Length);
+        RowWork.Normalize(InputNorm, hidden, normed, pass.Compute);
         Attention.Forward(normed, branch, pass);
-        PostSelfAttentionNorm.Apply(branch, branch, pass.Compute.InstructionSet);
-        Residual.Add(hidden.Span, branch);
-        PostAttentionNorm.Apply(hidden.Span, normed, pass.Compute.InstructionSet);
+        RowWork.Normalize(PostSelfAttentionNorm, branch, branch, pass.Compute);
+        RowWork.Add(hidden, branch, InputNorm.Width, pass.Compute);
+        RowWork.Normalize(PostAttentionNorm, hidden, normed, pass.Compute);
         Mlp.Forward(normed, pass.Tokens, branch, pass);
-        PostMlpNorm.Apply(branch, branch, pass.Compute.InstructionSet);
-        Residual.Add(hidden.Span, branch);
-    }
-}
-
-/// <summary>x += y.</summary>
-internal static class Residual
-{
-    public static void Add(Span<float> hidden, ReadOnlySpan<float> branch)
-    {
-        for (int i = 0; i < hidden.Length; i++)
-        {
-            hidden[i] += branch[i];
-        }
+        RowWork.Normalize(PostMlpNorm, branch, branch, pass.Compute);
+        RowWork.Add(hidden, branch, InputNorm.Width, pass.Compute);
     }
 }

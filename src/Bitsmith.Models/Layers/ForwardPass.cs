@@ -15,10 +15,137 @@ public interface IForwardObserver
     void OnRouted(int layer, int token, ReadOnlySpan<int> experts, ReadOnlySpan<float> weights);
 }
 
-/// <summary>One run of new tokens of one sequence through the layers.</summary>
-/// <param name="Compute">Threads and kernels.</param>
-/// <param name="Tokens">Number of new tokens.</param>
+/// <summary>New tokens of one sequence.</summary>
 /// <param name="Cache">Keys and values of the tokens before, to which the new ones are added.</param>
-/// <param name="Rotary">Angles of the new tokens.</param>
-/// <param name="Observer">Sees what flows, or null.</param>
-public sealed record ForwardPass(ComputeOptions Compute, int Tokens, KvCache Cache, RotaryAngles Rotary, IForwardObserver? Observer = null);
+/// <param name="Tokens">Number of new tokens.</param>
+/// <param name="Positions">
+/// Positions on each axis (one array for text models, three for vision models), the first new token's at <paramref name="Offset"/>; null counts on from the cache's length plus
+/// <paramref name="Offset"/> on every axis.
+/// </param>
+/// <param name="Offset">See <paramref name="Positions"/>.</param>
+public readonly record struct SequenceRun(KvCache Cache, int Tokens, IReadOnlyList<int[]>? Positions = null, int Offset = 0);
+
+/// <summary>Working memory of layers that a <see cref="ForwardPass"/> keeps.</summary>
+internal enum PassBuffer
+{
+    Normed,
+    Branch,
+    Queries,
+    Keys,
+    Values,
+    Attended,
+    Gate,
+    Up,
+    ExpertInputs,
+    ExpertOutputs,
+    Routing,
+}
+
+/// <summary>
+/// A run of new tokens of one or more sequences through the layers, and the working memory for it: kept between runs, so that a token allocates nothing. Used by one thread at a time;
+/// a result does not depend on what else is in the run.
+/// </summary>
+public sealed class ForwardPass : IDisposable
+{
+    private readonly float[][] buffers = new float[Enum.GetValues<PassBuffer>().Length][];
+    private SequenceRun[] runs = [];
+    private int runCount;
+    private int[] integers = [];
+    private (Linear Linear, WeightMatrix Weight)? replacement;
+
+    internal ForwardPass(ComputeOptions compute, IForwardObserver? observer)
+    {
+        (Compute, Observer) = (compute, observer);
+        buffers.AsSpan().Fill([]);
+    }
+
+    /// <summary>Threads and kernels.</summary>
+    public ComputeOptions Compute { get; }
+
+    /// <summary>Sees what flows, or null.</summary>
+    public IForwardObserver? Observer { get; }
+
+    /// <summary>New tokens of all sequences.</summary>
+    public int Tokens { get; private set; }
+
+    /// <summary>The sequences, whose tokens follow each other.</summary>
+    public ReadOnlySpan<SequenceRun> Runs => runs.AsSpan(0, runCount);
+
+    /// <summary>Angles of the new tokens.</summary>
+    internal RotaryAngles Rotary { get; } = new();
+
+    /// <summary>The inputs of the Linears at work.</summary>
+    internal MatrixInput Inputs { get; } = new();
+
+    /// <summary>Uses another weight for one Linear, until the next call; null for the model's own.</summary>
+    /// <param name="linear">The Linear.</param>
+    /// <param name="weight">A weight of the same shape.</param>
+    /// <exception cref="ArgumentException">The shape is another.</exception>
+    public void Replace(Linear linear, WeightMatrix? weight)
+    {
+        ArgumentNullException.ThrowIfNull(linear);
+        if (weight is not null && (weight.Rows, weight.Columns) != (linear.Weight.Rows, linear.Weight.Columns))
+        {
+            throw new ArgumentException($"[{weight.Rows}, {weight.Columns}] cannot stand for '{linear.Name}' [{linear.Weight.Rows}, {linear.Weight.Columns}].", nameof(weight));
+        }
+
+        replacement = weight is null ? null : (linear, weight);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Inputs.Dispose();
+
+    internal WeightMatrix WeightOf(Linear linear) => replacement is { } other && ReferenceEquals(other.Linear, linear) ? other.Weight : linear.Weight;
+
+    /// <summary>Begins a run; makes room in the caches.</summary>
+    internal void Begin(ReadOnlySpan<SequenceRun> sequences)
+    {
+        (Tokens, runCount) = (0, sequences.Length);
+        if (runs.Length < runCount)
+        {
+            runs = new SequenceRun[runCount];
+        }
+
+        sequences.CopyTo(runs);
+        foreach (SequenceRun run in sequences)
+        {
+            run.Cache.Reserve(run.Tokens);
+            Tokens += run.Tokens;
+        }
+    }
+
+    /// <summary>Begins a run of rows that belong to no sequence.</summary>
+    internal void Begin(int rows) => (Tokens, runCount) = (rows, 0);
+
+    /// <summary>The tokens are complete in every layer.</summary>
+    internal void Advance()
+    {
+        foreach (SequenceRun run in Runs)
+        {
+            run.Cache.Advance(run.Tokens);
+        }
+    }
+
+    /// <summary>Working memory; what was in it is not kept.</summary>
+    internal Memory<float> Buffer(PassBuffer buffer, int length)
+    {
+        ref float[] memory = ref buffers[(int)buffer];
+        if (memory.Length < length)
+        {
+            memory = GC.AllocateUninitializedArray<float>(length);
+        }
+
+        return memory.AsMemory(0, length);
+    }
+
+    /// <summary>Working memory for numbers of experts and tokens; what was in it is not kept.</summary>
+    internal Span<int> Integers(int length)
+    {
+        if (integers.Length < length)
+        {
+            integers = new int[length];
+        }
+
+        return integers.AsSpan(0, length);
+    }
+}

@@ -1,4 +1,3 @@
-using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Layers;
@@ -11,21 +10,19 @@ namespace Bitsmith.Models.Layers;
 public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, int? ActivationGroup = null)
 {
     /// <summary>Applies the layer.</summary>
-    /// <param name="input">tokens × in.</param>
-    /// <param name="tokens">Number of tokens.</param>
+    /// <param name="inputs">tokens × in.</param>
     /// <param name="output">Receives tokens × out.</param>
     /// <param name="pass">The pass at work; its observer sees the input.</param>
-    public void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass)
+    internal void Forward(MatrixInput inputs, Memory<float> output, ForwardPass pass)
     {
-        ArgumentNullException.ThrowIfNull(pass);
-        pass.Observer?.OnLinearInput(this, input, tokens);
-        if (ActivationGroup is int group)
-        {
-            float[] quantized = new float[input.Length];
-            Fp8Activations.RoundTrip(input.Span, group, quantized, pass.Compute.InstructionSet);
-            input = quantized;
-        }
+        pass.Observer?.OnLinearInput(this, inputs.Values, inputs.Tokens);
+        pass.WeightOf(this).Multiply(ActivationGroup is int group ? inputs.Quantized(group, pass.Compute) : inputs, Bias, output, pass.Compute);
+    }
 
-        Weight.Multiply(input, tokens, Bias, output, pass.Compute);
+    /// <summary>Applies the layer to inputs that no other layer shares.</summary>
+    internal void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass)
+    {
+        pass.Inputs.Set(input, tokens);
+        Forward(pass.Inputs, output, pass);
     }
 }

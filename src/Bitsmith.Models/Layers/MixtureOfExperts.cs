@@ -5,51 +5,64 @@ namespace Bitsmith.Models.Layers;
 /// <summary>y = Σ over the chosen experts of weight · expert(x), in ascending order of experts, + shared(x).</summary>
 internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<GatedMlp> experts, GatedMlp shared, MoeConfig config) : IMlp
 {
+    public IEnumerable<Linear> Linears => experts.Append(shared).SelectMany(expert => expert.Linears);
+
     public void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass)
     {
         int width = input.Length / tokens, each = config.NumExpertsPerTok;
-        int[] chosen = new int[tokens * each];
-        float[] weights = new float[chosen.Length];
+        Span<int> integers = pass.Integers(2 * tokens * each);
+        Span<int> chosen = integers[..(tokens * each)], places = integers[(tokens * each)..];
+        Span<float> weights = pass.Buffer(PassBuffer.Routing, tokens * each).Span;
         for (int token = 0; token < tokens; token++)
         {
             Range range = (token * each)..((token + 1) * each);
-            router.Choose(input.Span.Slice(token * width, width), chosen.AsSpan(range), weights.AsSpan(range), pass.Compute.InstructionSet);
-            pass.Observer?.OnRouted(layer, token, chosen.AsSpan(range), weights.AsSpan(range));
+            router.Choose(input.Span.Slice(token * width, width), chosen[range], weights[range], pass.Compute.InstructionSet);
+            pass.Observer?.OnRouted(layer, token, chosen[range], weights[range]);
         }
 
-        Span<float> sums = output.Span;
-        sums.Clear();
+        output.Span.Clear();
         for (int expert = 0; expert < experts.Count; expert++)
         {
-            int[] places = [.. Enumerable.Range(0, chosen.Length).Where(place => chosen[place] == expert)];
-            if (places.Length == 0)
+            int count = PlacesOf(expert, chosen, places);
+            if (count > 0)
             {
-                continue;
-            }
-
-            float[] gathered = new float[places.Length * width], result = new float[gathered.Length];
-            for (int i = 0; i < places.Length; i++)
-            {
-                input.Span.Slice(places[i] / each * width, width).CopyTo(gathered.AsSpan(i * width));
-            }
-
-            experts[expert].Forward(gathered, places.Length, result, pass);
-            for (int i = 0; i < places.Length; i++)
-            {
-                Span<float> sum = sums.Slice(places[i] / each * width, width);
-                ReadOnlySpan<float> part = result.AsSpan(i * width, width);
-                for (int j = 0; j < width; j++)
-                {
-                    sum[j] += weights[places[i]] * part[j];
-                }
+                Add(experts[expert], places[..count], each, input.Span, weights, output.Span, width, pass);
             }
         }
 
-        float[] common = new float[output.Length];
+        Memory<float> common = pass.Buffer(PassBuffer.ExpertOutputs, output.Length);
         shared.Forward(input, tokens, common, pass);
-        for (int i = 0; i < common.Length; i++)
+        Residual.Add(output.Span, common.Span);
+    }
+
+    /// <summary>Runs the tokens that chose an expert and adds its results, weighted, to theirs.</summary>
+    private static void Add(
+        GatedMlp expert, ReadOnlySpan<int> places, int each, ReadOnlySpan<float> input, ReadOnlySpan<float> weights, Span<float> sums, int width, ForwardPass pass)
+    {
+        Memory<float> gathered = pass.Buffer(PassBuffer.ExpertInputs, places.Length * width), result = pass.Buffer(PassBuffer.ExpertOutputs, places.Length * width);
+        for (int i = 0; i < places.Length; i++)
         {
-            output.Span[i] += common[i];
+            input.Slice(places[i] / each * width, width).CopyTo(gathered.Span[(i * width)..]);
         }
+
+        expert.Forward(gathered, places.Length, result, pass);
+        for (int i = 0; i < places.Length; i++)
+        {
+            Residual.AddScaled(sums.Slice(places[i] / each * width, width), result.Span.Slice(i * width, width), weights[places[i]]);
+        }
+    }
+
+    private static int PlacesOf(int expert, ReadOnlySpan<int> chosen, Span<int> places)
+    {
+        int count = 0;
+        for (int place = 0; place < chosen.Length; place++)
+        {
+            if (chosen[place] == expert)
+            {
+                places[count++] = place;
+            }
+        }
+
+        return count;
     }
 }

@@ -10,11 +10,30 @@ public enum RotaryPairing
     Halves,
 }
 
-/// <summary>Cosines and sines of a run of tokens: [tokens × R/2].</summary>
-/// <param name="Cosines">Cosines.</param>
-/// <param name="Sines">Sines.</param>
-/// <param name="Half">R/2.</param>
-public sealed record RotaryAngles(float[] Cosines, float[] Sines, int Half);
+/// <summary>Cosines and sines of a run of tokens: [tokens × R/2]. Kept between runs.</summary>
+internal sealed class RotaryAngles
+{
+    private float[] cosines = [], sines = [];
+
+    /// <summary>R/2.</summary>
+    public int Half { get; private set; }
+
+    /// <summary>Makes room.</summary>
+    public void Resize(int tokens, int half)
+    {
+        Half = half;
+        if (cosines.Length < tokens * half)
+        {
+            (cosines, sines) = (new float[tokens * half], new float[tokens * half]);
+        }
+    }
+
+    /// <summary>Cosines of a token.</summary>
+    public Span<float> Cosines(int token) => cosines.AsSpan(token * Half, Half);
+
+    /// <summary>Sines of a token.</summary>
+    public Span<float> Sines(int token) => sines.AsSpan(token * Half, Half);
+}
 
 /// <summary>
 /// Rotary position embedding: frequency j of R/2 is θ^(-2j/R), the angle is position × frequency, in binary32. With sections, runs of frequencies follow the time, height and
@@ -38,23 +57,23 @@ internal sealed class RotaryEmbedding
             : [.. sections.SelectMany((length, run) => Enumerable.Repeat(run % 3, length))];
     }
 
-    /// <summary>The angles of tokens.</summary>
-    /// <param name="positions">One array of positions for each axis; all of one length.</param>
-    public RotaryAngles Angles(IReadOnlyList<int[]> positions)
+    /// <summary>The angles of the new tokens of sequences.</summary>
+    public void Fill(RotaryAngles angles, ReadOnlySpan<SequenceRun> runs, int tokens)
     {
-        int tokens = positions[0].Length, half = frequencies.Length;
-        RotaryAngles angles = new(new float[tokens * half], new float[tokens * half], half);
-        for (int token = 0; token < tokens; token++)
+        angles.Resize(tokens, frequencies.Length);
+        int token = 0;
+        foreach (SequenceRun run in runs)
         {
-            for (int j = 0; j < half; j++)
+            for (int i = 0; i < run.Tokens; i++, token++)
             {
-                float angle = positions[axes[j]][token] * frequencies[j];
-                angles.Cosines[(token * half) + j] = MathF.Cos(angle);
-                angles.Sines[(token * half) + j] = MathF.Sin(angle);
+                Span<float> cosines = angles.Cosines(token), sines = angles.Sines(token);
+                for (int j = 0; j < cosines.Length; j++)
+                {
+                    int position = run.Positions is null ? run.Cache.Length + run.Offset + i : run.Positions[axes[j]][run.Offset + i];
+                    (sines[j], cosines[j]) = MathF.SinCos(position * frequencies[j]);
+                }
             }
         }
-
-        return angles;
     }
 
     /// <summary>Rotates the first R channels of one head of one token.</summary>
@@ -64,7 +83,7 @@ internal sealed class RotaryEmbedding
         for (int j = 0; j < half; j++)
         {
             (int a, int b) = pairing == RotaryPairing.Interleaved ? (2 * j, (2 * j) + 1) : (j, j + half);
-            (float cos, float sin) = (angles.Cosines[(token * half) + j], angles.Sines[(token * half) + j]);
+            (float cos, float sin) = (angles.Cosines(token)[j], angles.Sines(token)[j]);
             (head[a], head[b]) = ((head[a] * cos) - (head[b] * sin), (head[b] * cos) + (head[a] * sin));
         }
     }

@@ -81,7 +81,9 @@ public sealed class VisionTower
         }
 
         (int[] rows, int[] columns) = Places(grid);
-        ForwardPass pass = new(compute, patches, new KvCache(0, 1, 1, 0), Angles(rows, columns));
+        using ForwardPass pass = new(compute, null);
+        pass.Begin(patches);
+        SetAngles(pass.Rotary, rows, columns);
         float[] hidden = new float[patches * Config.HiddenSize];
         patchEmbed.Forward(pixels, patches, hidden, pass);
         postConvNorm.Apply(hidden, hidden, compute.InstructionSet);
@@ -123,22 +125,19 @@ public sealed class VisionTower
     }
 
     /// <summary>The first half of a head's angles follows the row, the second the column.</summary>
-    private RotaryAngles Angles(int[] rows, int[] columns)
+    private void SetAngles(RotaryAngles angles, int[] rows, int[] columns)
     {
         int half = Config.HiddenSize / Config.NumHeads / 2, quarter = half / 2;
-        RotaryAngles angles = new(new float[rows.Length * half], new float[rows.Length * half], half);
+        angles.Resize(rows.Length, half);
         for (int patch = 0; patch < rows.Length; patch++)
         {
+            Span<float> cosines = angles.Cosines(patch), sines = angles.Sines(patch);
             for (int j = 0; j < half; j++)
             {
                 float frequency = 1 / MathF.Pow(RotaryTheta, 2f * (j % quarter) / half);
-                float angle = (j < quarter ? rows[patch] : columns[patch]) * frequency;
-                angles.Cosines[(patch * half) + j] = MathF.Cos(angle);
-                angles.Sines[(patch * half) + j] = MathF.Sin(angle);
+                (sines[j], cosines[j]) = MathF.SinCos((j < quarter ? rows[patch] : columns[patch]) * frequency);
             }
         }
-
-        return angles;
     }
 
     /// <summary>Each merge block becomes one token: a convolution over it, a projection, layer norm, exact GELU, and a gated MLP.</summary>

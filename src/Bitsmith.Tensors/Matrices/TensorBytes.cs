@@ -11,6 +11,11 @@ public abstract class TensorBytes
     /// <param name="length">Number of bytes.</param>
     public abstract ReadOnlySpan<byte> Span(long first, int length);
 
+    /// <summary>Lets the system take the memory back where the bytes can be read again; does nothing otherwise.</summary>
+    public virtual void Release()
+    {
+    }
+
     /// <summary>Bytes in an array.</summary>
     public static TensorBytes FromArray(byte[] bytes)
     {

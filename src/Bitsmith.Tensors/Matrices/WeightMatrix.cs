@@ -1,23 +1,26 @@
-using System.Buffers;
+using Bitsmith.Tensors.Assembly;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Memory;
+using Bitsmith.Tensors.Threading;
 
 namespace Bitsmith.Tensors.Matrices;
 
-/// <summary>
-/// A weight matrix [rows, columns] = [out features, in features] that stays in its stored form; rows are widened to binary32 when they are needed.
-/// </summary>
-public abstract class WeightMatrix(int rows, int columns)
+/// <summary>A weight matrix [rows, columns] = [out features, in features] that stays in its stored form.</summary>
+public abstract unsafe class WeightMatrix(int rows, int columns)
 {
-    // Rows widened at a time: few enough to stay in the first-level caches' neighbourhood, enough to be worth a task.
-    private const int RowsPerTask = 16;
+    [ThreadStatic]
+    private static AlignedMemory? widened;
 
     /// <summary>Out features.</summary>
     public int Rows { get; } = rows;
 
     /// <summary>In features.</summary>
     public int Columns { get; } = columns;
+
+    /// <summary>Bytes in its stored form, scales included.</summary>
+    public abstract long Bytes { get; }
 
     /// <summary>A matrix of F32, F16 or BF16 elements, row-major.</summary>
     /// <exception cref="ArgumentException">The bytes do not fit the shape.</exception>
@@ -35,46 +38,91 @@ public abstract class WeightMatrix(int rows, int columns)
     /// <param name="instructionSet">The kernels to use.</param>
     public abstract void Read(int first, int count, Span<float> target, InstructionSet instructionSet);
 
+    /// <summary>Lets the system take the memory of mapped weights back; they are read from the file again when they are needed.</summary>
+    public abstract void Release();
+
     /// <summary>
     /// outputs = inputs · Wᵀ (+ bias), accumulated in binary32. Each output's order of accumulation depends on the number of columns alone: it is the same for every
     /// batch size, chunking and thread count.
     /// </summary>
-    /// <param name="inputs">tokens × columns, row-major.</param>
-    /// <param name="tokens">Number of tokens.</param>
+    /// <param name="inputs">tokens × columns.</param>
     /// <param name="bias">rows values, or empty.</param>
     /// <param name="outputs">Receives tokens × rows.</param>
     /// <param name="compute">Threads and kernels.</param>
-    public void Multiply(ReadOnlyMemory<float> inputs, int tokens, ReadOnlyMemory<float> bias, Memory<float> outputs, ComputeOptions compute)
+    /// <exception cref="ArgumentException">The sizes do not fit each other.</exception>
+    public void Multiply(MatrixInput inputs, ReadOnlyMemory<float> bias, Memory<float> outputs, ComputeOptions compute)
     {
+        ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(compute);
-        if (inputs.Length != (long)tokens * Columns || outputs.Length != (long)tokens * Rows || (bias.Length != 0 && bias.Length != Rows))
+        if (inputs.Columns != Columns || outputs.Length != (long)inputs.Tokens * Rows || (bias.Length != 0 && bias.Length != Rows))
         {
-            throw new ArgumentException($"{tokens} tokens of {Columns} features and {Rows} outputs do not fit {inputs.Length}, {bias.Length} and {outputs.Length} values.");
+            throw new ArgumentException(
+                $"[{Rows}, {Columns}] weights, {inputs.Tokens} tokens of {inputs.Columns} features, {bias.Length} biases and {outputs.Length} outputs do not fit each other.");
         }
 
-        int tasks = (Rows + RowsPerTask - 1) / RowsPerTask;
-        compute.For(tasks, task =>
-        {
-            int first = task * RowsPerTask;
-            int count = Math.Min(RowsPerTask, Rows - first);
-            float[] widened = ArrayPool<float>.Shared.Rent(count * Columns);
-            Read(first, count, widened.AsSpan(0, count * Columns), compute.InstructionSet);
-            ReadOnlySpan<float> x = inputs.Span, b = bias.Span;
-            Span<float> y = outputs.Span;
-            DotProduct.Panel(x, tokens, widened.AsSpan(0, count * Columns), count, Columns, y[first..], Rows, compute.InstructionSet);
-            for (int token = 0; token < tokens && !b.IsEmpty; token++)
-            {
-                for (int row = first; row < first + count; row++)
-                {
-                    y[(token * Rows) + row] += b[row];
-                }
-            }
-
-            ArrayPool<float>.Shared.Return(widened);
-        });
+        Prepare(inputs, compute);
+        // A panel for each task, but no fewer tasks than threads.
+        int each = Math.Min(TileProduct.PanelRows(PanelRowBytes(compute)), Math.Max(1, (Rows + compute.Threads - 1) / compute.Threads));
+        compute.Run((Rows + each - 1) / each, new Panels(this, each, inputs, bias, outputs, compute));
     }
 
-    private static void Require(TensorBytes bytes, long expected, string parameter)
+    /// <summary>Bytes of a row in the form in which a panel of rows waits in the cache.</summary>
+    private protected abstract long PanelRowBytes(ComputeOptions compute);
+
+    /// <summary>Makes the forms of the inputs that <see cref="MultiplyPanel"/> reads.</summary>
+    private protected virtual void Prepare(MatrixInput inputs, ComputeOptions compute)
+    {
+    }
+
+    /// <summary>Multiplies a panel of rows. The default widens them and uses binary32 kernels.</summary>
+    /// <param name="first">First row.</param>
+    /// <param name="count">Number of rows.</param>
+    /// <param name="inputs">Inputs.</param>
+    /// <param name="bias">Bias of the first row, or null.</param>
+    /// <param name="outputs">Output of the first row.</param>
+    /// <param name="compute">Kernels.</param>
+    private protected virtual void MultiplyPanel(int first, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
+    {
+        widened ??= new AlignedMemory();
+        byte* panel = widened.Require((long)count * Columns * sizeof(float));
+        Read(first, count, new Span<float>(panel, count * Columns), compute.InstructionSet);
+        MultiplySingles(panel, count, inputs, bias, outputs, compute);
+    }
+
+    /// <summary>Multiplies rows of binary32 weights.</summary>
+    private protected void MultiplySingles(byte* weights, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
+    {
+        switch (compute.InstructionSet)
+        {
+            case InstructionSet.Avx512 when TileKernels.IsAvailable:
+                MultiplyRows(new AssembledTiles(TileWeights.Single), weights, count, inputs, bias, outputs);
+                break;
+            case InstructionSet.Avx512:
+                MultiplyRows(new LaneTiles<Lanes512>(), weights, count, inputs, bias, outputs);
+                break;
+            case InstructionSet.Avx2:
+                MultiplyRows(new LaneTiles<Lanes256>(), weights, count, inputs, bias, outputs);
+                break;
+            case InstructionSet.Vector128:
+                MultiplyRows(new LaneTiles<Lanes128>(), weights, count, inputs, bias, outputs);
+                break;
+            default:
+                MultiplyRows(new ScalarTiles(), weights, count, inputs, bias, outputs);
+                break;
+        }
+    }
+
+    /// <summary>Multiplies rows with kernels that take binary32 inputs.</summary>
+    private protected void MultiplyRows<TKernels>(TKernels kernels, byte* weights, int count, MatrixInput inputs, float* bias, float* outputs)
+        where TKernels : struct, ITileKernels
+    {
+        fixed (float* values = inputs.Values.Span)
+        {
+            TileProduct.Run(kernels, weights, count, Columns, (byte*)values, (nint)Columns * sizeof(float), inputs.Tokens, bias, outputs, Rows);
+        }
+    }
+
+    private protected static void Require(TensorBytes bytes, long expected, string parameter)
     {
         if (bytes.Length != expected)
         {
@@ -82,56 +130,15 @@ public abstract class WeightMatrix(int rows, int columns)
         }
     }
 
-    private sealed class DenseMatrix : WeightMatrix
+    private readonly struct Panels(WeightMatrix matrix, int each, MatrixInput inputs, ReadOnlyMemory<float> bias, Memory<float> outputs, ComputeOptions compute) : IParallelWork
     {
-        private readonly ElementType type;
-        private readonly TensorBytes bytes;
-
-        public DenseMatrix(ElementType type, int rows, int columns, TensorBytes bytes)
-            : base(rows, columns)
+        public void Run(int task)
         {
-            if (!type.IsWeightFloat())
+            int first = task * each;
+            fixed (float* b = bias.Span)
+            fixed (float* y = outputs.Span)
             {
-                throw new ArgumentException($"{type.SafetensorsName()} is no weight type; F32, F16 and BF16 are.", nameof(type));
-            }
-
-            Require(bytes, (long)rows * columns * type.Bytes(), nameof(bytes));
-            this.type = type;
-            this.bytes = bytes;
-        }
-
-        public override void Read(int first, int count, Span<float> target, InstructionSet instructionSet)
-        {
-            long rowBytes = (long)Columns * type.Bytes();
-            ElementConversion.ToSingle(type, bytes.Span(first * rowBytes, checked((int)(count * rowBytes))), target, instructionSet);
-        }
-    }
-
-    private sealed class Fp8Matrix : WeightMatrix
-    {
-        private readonly BlockShape block;
-        private readonly TensorBytes codes, scales;
-        private readonly ElementType scaleType;
-
-        public Fp8Matrix(int rows, int columns, BlockShape block, TensorBytes codes, ElementType scaleType, TensorBytes scales)
-            : base(rows, columns)
-        {
-            (int gridRows, int gridColumns) = block.GridOf(rows, columns);
-            Require(codes, (long)rows * columns, nameof(codes));
-            Require(scales, (long)gridRows * gridColumns * scaleType.Bytes(), nameof(scales));
-            (this.block, this.codes, this.scaleType, this.scales) = (block, codes, scaleType, scales);
-        }
-
-        public override void Read(int first, int count, Span<float> target, InstructionSet instructionSet)
-        {
-            // Row by row: the scales of a row are those of its block row.
-            int gridColumns = block.GridOf(Rows, Columns).Columns;
-            int scaleBytes = gridColumns * scaleType.Bytes();
-            for (int row = first; row < first + count; row++)
-            {
-                Fp8Block.Decode(
-                    scaleType, codes.Span((long)row * Columns, Columns), scales.Span((long)(row / block.Rows) * scaleBytes, scaleBytes),
-                    1, Columns, block, target.Slice((row - first) * Columns, Columns), instructionSet);
+                matrix.MultiplyPanel(first, Math.Min(each, matrix.Rows - first), inputs, b is null ? null : b + first, y + first, compute);
             }
         }
     }

@@ -7,25 +7,32 @@ namespace Bitsmith.Tensors.Tests.Matrices;
 
 public sealed class WeightMatrixTests
 {
+    // Sizes that divide nothing, and columns beyond one block of every kernel.
     public static TheoryData<ElementType?, int, int> Shapes => [.. new ElementType?[] { ElementType.F32, ElementType.F16, ElementType.BF16, null }
-        .SelectMany(type => new (int, int)[] { (1, 1), (3, 63), (17, 64), (33, 65), (16, 200), (130, 129) }.Select(shape => (type, shape.Item1, shape.Item2)))];
+        .SelectMany(type => new (int, int)[] { (1, 1), (3, 63), (17, 64), (33, 65), (16, 200), (130, 129), (7, 2051), (5, 4500) }.Select(shape => (type, shape.Item1, shape.Item2)))];
+
+    public static IEnumerable<ComputeOptions> Kernels => Cpu.Available.Select(set => new ComputeOptions(1, set))
+        .Concat(ComputeOptions.HasBFloat16Dot ? [new ComputeOptions(1, InstructionSet.Avx512, BFloat16Inputs: true)] : []);
 
     [Theory]
     [MemberData(nameof(Shapes))]
     public void Products_agree_with_binary64_and_do_not_depend_on_batch_or_threads(ElementType? type, int rows, int columns)
     {
-        const int Tokens = 5;
+        const int Tokens = 15;
         Random random = new(rows * columns);
         float[] weights = [.. Enumerable.Range(0, rows * columns).Select(_ => random.NextSingle() - 0.5f)];
         float[] inputs = [.. Enumerable.Range(0, Tokens * columns).Select(_ => (4 * random.NextSingle()) - 2)];
         float[] bias = [.. Enumerable.Range(0, rows).Select(_ => random.NextSingle())];
         WeightMatrix matrix = type is null ? Fp8(weights, rows, columns) : Dense(type.Value, weights, rows, columns);
-        foreach (InstructionSet set in Cpu.Available)
+        float[] stored = new float[rows * columns];
+        matrix.Read(0, rows, stored, InstructionSet.Scalar);
+        using MatrixInput input = new();
+        foreach (ComputeOptions compute in Kernels)
         {
-            float[] stored = new float[rows * columns];
-            matrix.Read(0, rows, stored, set);
+            float[] seen = compute.BFloat16Inputs && type == ElementType.BF16 ? [.. inputs.Select(BFloat16Of)] : inputs;
             float[] whole = new float[Tokens * rows];
-            matrix.Multiply(inputs, Tokens, bias, whole, new ComputeOptions(1, set));
+            input.Set(inputs, Tokens);
+            matrix.Multiply(input, bias, whole, compute);
             for (int token = 0; token < Tokens; token++)
             {
                 for (int row = 0; row < rows; row++)
@@ -33,7 +40,7 @@ public sealed class WeightMatrixTests
                     double exact = bias[row], size = Math.Abs(bias[row]);
                     for (int column = 0; column < columns; column++)
                     {
-                        double term = (double)inputs[(token * columns) + column] * stored[(row * columns) + column];
+                        double term = (double)seen[(token * columns) + column] * stored[(row * columns) + column];
                         (exact, size) = (exact + term, size + Math.Abs(term));
                     }
 
@@ -41,11 +48,63 @@ public sealed class WeightMatrixTests
                 }
             }
 
-            for (int token = 0; token < Tokens; token++)
+            // Any number of tokens together gives each the bits it has alone.
+            for (int first = 0, count = 1; first < Tokens; first += count, count = Math.Min(count + 1, Tokens - first))
             {
-                float[] alone = new float[rows];
-                matrix.Multiply(inputs.AsMemory(token * columns, columns), 1, bias, alone, new ComputeOptions(3, set));
-                Assert.Equal(whole[(token * rows)..((token + 1) * rows)], alone);
+                float[] part = new float[count * rows];
+                input.Set(inputs.AsMemory(first * columns, count * columns), count);
+                matrix.Multiply(input, bias, part, compute with { Threads = 3 });
+                Assert.Equal(whole[(first * rows)..((first + count) * rows)], part);
+            }
+        }
+    }
+
+    [Fact]
+    public void Assembled_kernels_give_the_bits_of_the_intrinsics()
+    {
+        if (!Cpu.Available.Contains(InstructionSet.Avx512))
+        {
+            Assert.Skip("This CPU has no AVX-512.");
+        }
+
+        const int Rows = 4, Columns = 77;
+        Random random = new(5);
+        float[] weights = [.. Enumerable.Range(0, Rows * Columns).Select(_ => random.NextSingle() - 0.5f)];
+        float[] inputs = [.. Enumerable.Range(0, 6 * Columns).Select(_ => random.NextSingle() - 0.5f)];
+        foreach (ElementType type in new[] { ElementType.F32, ElementType.F16, ElementType.BF16 })
+        {
+            WeightMatrix matrix = Dense(type, weights, Rows, Columns);
+            float[] stored = new float[Rows * Columns], outputs = new float[6 * Rows];
+            matrix.Read(0, Rows, stored, InstructionSet.Avx512);
+            using MatrixInput input = new();
+            input.Set(inputs, 6);
+            matrix.Multiply(input, default, outputs, new ComputeOptions(1, InstructionSet.Avx512));
+            for (int i = 0; i < outputs.Length; i++)
+            {
+                (int token, int row) = Math.DivRem(i, Rows);
+                Assert.Equal(DotProduct.Of(inputs.AsSpan(token * Columns, Columns), stored.AsSpan(row * Columns, Columns), InstructionSet.Avx512), outputs[i]);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(float.NaN, 1f, float.NaN)]
+    [InlineData(float.PositiveInfinity, 1f, float.PositiveInfinity)]
+    [InlineData(float.PositiveInfinity, 0f, float.NaN)]
+    [InlineData(float.NegativeInfinity, -2f, float.PositiveInfinity)]
+    public void A_hostile_weight_shows_in_its_own_row_alone(float weight, float input, float expected)
+    {
+        const int Rows = 5, Columns = 35;
+        foreach (ComputeOptions compute in Kernels)
+        {
+            foreach (ElementType type in new[] { ElementType.F32, ElementType.F16, ElementType.BF16 })
+            {
+                float[] weights = new float[Rows * Columns], inputs = [.. Enumerable.Repeat(input, 2 * Columns)], outputs = new float[2 * Rows];
+                weights[(3 * Columns) - 1] = weight; // the last column of row 2: in the tail of every kernel
+                using MatrixInput prepared = new();
+                prepared.Set(inputs, 2);
+                Dense(type, weights, Rows, Columns).Multiply(prepared, default, outputs, compute);
+                Assert.Equal([0, 0, expected, 0, 0, 0, 0, expected, 0, 0], outputs);
             }
         }
     }
@@ -57,6 +116,8 @@ public sealed class WeightMatrixTests
         Assert.Throws<ArgumentException>(() => WeightMatrix.Dense(ElementType.I32, 2, 3, TensorBytes.FromArray(new byte[24])));
         Assert.Throws<ArgumentException>(() => WeightMatrix.Fp8(2, 3, new BlockShape(2, 2), TensorBytes.FromArray(new byte[6]), ElementType.BF16, TensorBytes.FromArray(new byte[2])));
     }
+
+    private static float BFloat16Of(float value) => BFloat16.Round(value);
 
     private static WeightMatrix Dense(ElementType type, float[] weights, int rows, int columns)
     {

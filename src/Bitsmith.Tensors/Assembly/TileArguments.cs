@@ -1,0 +1,41 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using Bitsmith.Tensors.InstructionSets;
+
+namespace Bitsmith.Tensors.Assembly;
+
+/// <summary>What a tile kernel is told; the layout is known to the assembled code.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct TileArguments
+{
+    public const int SumsAt = 0, WeightsAt = 8, WeightStrideAt = 16, InputsAt = 24, InputStrideAt = 32, StepsAt = 40, TailMaskAt = 48;
+
+    /// <summary>[rows][tokens][16] partial sums, added to.</summary>
+    public float* Sums;
+
+    /// <summary>First weight of the first row.</summary>
+    public byte* Weights;
+
+    /// <summary>Bytes from a row to the next.</summary>
+    public nint WeightStride;
+
+    /// <summary>First input of the first token.</summary>
+    public byte* Inputs;
+
+    /// <summary>Bytes from a token to the next.</summary>
+    public nint InputStride;
+
+    /// <summary>Whole steps of columns.</summary>
+    public nint Steps;
+
+    /// <summary>A bit for each column behind the last whole step, from the lowest; 0 for none. Nothing is read for columns that have no bit.</summary>
+    public nint TailMask;
+
+    /// <summary>binary32 inputs of a token.</summary>
+    public readonly ReadOnlySpan<float> InputRow(int token) => new(Inputs + (token * InputStride), Columns);
+
+    /// <summary>binary32 weights of a row.</summary>
+    public readonly ReadOnlySpan<float> WeightRow(int row) => new(Weights + (row * WeightStride), Columns);
+
+    private readonly int Columns => ((int)Steps * LaneMath.Width) + BitOperations.PopCount((nuint)TailMask);
+}

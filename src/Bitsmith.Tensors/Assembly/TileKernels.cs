@@ -1,0 +1,192 @@
+using System.Runtime.Intrinsics.X86;
+using Bitsmith.Tensors.InstructionSets;
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Bitsmith.Tensors.Assembly;
+
+/// <summary>How a tile kernel reads weights and multiplies them.</summary>
+internal enum TileWeights
+{
+    /// <summary>binary32.</summary>
+    Single,
+
+    /// <summary>binary16, widened to binary32.</summary>
+    Half,
+
+    /// <summary>bfloat16, widened to binary32.</summary>
+    BFloat16,
+
+    /// <summary>bfloat16 times bfloat16 inputs: <c>vdpbf16ps</c>.</summary>
+    BFloat16Dot,
+}
+
+/// <summary>
+/// Kernels for tiles of a matrix product, assembled for AVX-512 when they are first needed: rows × tokens inner products at once, with their 16 partial sums each in a register. An inner
+/// product's order is that of <see cref="Matrices.DotProduct"/>: column c belongs to sum c mod 16 (for <see cref="TileWeights.BFloat16Dot"/>, the pair of columns 2p, 2p + 1 to sum
+/// p mod 16), in ascending order; so it is the same in every shape of tile.
+/// </summary>
+internal static unsafe class TileKernels
+{
+    /// <summary>Most weight rows of a tile.</summary>
+    public const int MaxRows = 4;
+
+    /// <summary>Most tokens of a tile: 24 sums, 4 rows and one input leave 3 of 32 registers.</summary>
+    public const int MaxTokens = 6;
+
+    private static readonly nint[] Kernels = new nint[4 * MaxRows * MaxTokens];
+    private static readonly Lock Assembling = new();
+
+    /// <summary>True where this CPU and system run assembled AVX-512 kernels.</summary>
+    public static bool IsAvailable { get; } = Cpu.Available.Contains(InstructionSet.Avx512) && ExecutableMemory.IsAvailable;
+
+    /// <summary>True where <see cref="TileWeights.BFloat16Dot"/> can be used as well.</summary>
+    public static bool HasBFloat16Dot { get; } = IsAvailable && X86Base.CpuId(0, 0).Eax >= 7 && (X86Base.CpuId(7, 1).Eax & (1 << 5)) != 0;
+
+    /// <summary>Columns that a step of the kernel takes.</summary>
+    public static int StepColumns(TileWeights weights) => weights == TileWeights.BFloat16Dot ? 32 : 16;
+
+    /// <summary>The kernel of a shape. It adds to the sums [rows][tokens][16] that it is given.</summary>
+    /// <param name="weights">Kind.</param>
+    /// <param name="rows">1 to <see cref="MaxRows"/>.</param>
+    /// <param name="tokens">1 to <see cref="MaxTokens"/>.</param>
+    public static delegate* unmanaged<TileArguments*, void> Get(TileWeights weights, int rows, int tokens)
+    {
+        ref nint kernel = ref Kernels[((((int)weights * MaxRows) + rows - 1) * MaxTokens) + tokens - 1];
+        if (kernel == 0)
+        {
+            lock (Assembling)
+            {
+                if (kernel == 0)
+                {
+                    Volatile.Write(ref kernel, ExecutableMemory.Store(code => Write(code, weights, rows, tokens)));
+                }
+            }
+        }
+
+        return (delegate* unmanaged<TileArguments*, void>)kernel;
+    }
+
+    private static void Write(Assembler code, TileWeights kind, int rows, int tokens)
+    {
+        AssemblerRegisterZMM[] z =
+        [
+            zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmm9, zmm10, zmm11, zmm12, zmm13, zmm14, zmm15,
+            zmm16, zmm17, zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30, zmm31,
+        ];
+        const int FirstRow = MaxRows * MaxTokens, Input = FirstRow + MaxRows;
+        int weightStep = kind switch { TileWeights.Single or TileWeights.BFloat16Dot => 64, _ => 32 };
+        Label loop = code.CreateLabel(), tail = code.CreateLabel(), done = code.CreateLabel();
+
+        code.mov(rax, __[rdi + TileArguments.WeightsAt]);
+        code.mov(rdx, __[rdi + TileArguments.WeightStrideAt]);
+        code.lea(r8, __[rdx + (rdx * 2)]);
+        code.mov(r9, __[rdi + TileArguments.InputsAt]);
+        code.mov(r10, __[rdi + TileArguments.InputStrideAt]);
+        code.lea(r11, __[r10 + (r10 * 2)]);
+        code.lea(rcx, __[r10 + (r10 * 4)]);
+        code.mov(rsi, __[rdi + TileArguments.SumsAt]);
+        for (int i = 0; i < rows * tokens; i++)
+        {
+            code.vmovups(z[i], __[rsi + (64 * i)]);
+        }
+
+        code.mov(rsi, __[rdi + TileArguments.StepsAt]);
+        code.test(rsi, rsi);
+        code.jz(tail);
+        code.Label(ref loop);
+        Step(masked: false);
+        code.add(rax, weightStep);
+        code.add(r9, 64);
+        code.dec(rsi);
+        code.jnz(loop);
+
+        code.Label(ref tail);
+        code.mov(rsi, __[rdi + TileArguments.TailMaskAt]);
+        code.test(rsi, rsi);
+        code.jz(done);
+        if (kind == TileWeights.BFloat16Dot)
+        {
+            code.kmovd(k1, esi); // a bit for each of 32 columns
+        }
+        else
+        {
+            code.kmovw(k1, esi);
+        }
+
+        Step(masked: true);
+        code.Label(ref done);
+        code.mov(rsi, __[rdi + TileArguments.SumsAt]);
+        for (int i = 0; i < rows * tokens; i++)
+        {
+            code.vmovups(__[rsi + (64 * i)], z[i]);
+        }
+
+        code.vzeroupper();
+        code.ret();
+
+        void Step(bool masked)
+        {
+            for (int row = 0; row < rows; row++)
+            {
+                LoadWeights(z[FirstRow + row], row, masked);
+            }
+
+            for (int token = 0; token < tokens; token++)
+            {
+                AssemblerRegisterZMM input = z[Input + (token % 4)];
+                AssemblerMemoryOperand place = token switch { 0 => __[r9], 1 => __[r9 + r10], 2 => __[r9 + (r10 * 2)], 3 => __[r9 + r11], 4 => __[r9 + (r10 * 4)], _ => __[r9 + rcx] };
+                if (masked && kind == TileWeights.BFloat16Dot)
+                {
+                    code.vmovdqu16(input.k1.z, place);
+                }
+                else
+                {
+                    code.vmovups(masked ? input.k1.z : input, place);
+                }
+
+                for (int row = 0; row < rows; row++)
+                {
+                    if (kind == TileWeights.BFloat16Dot)
+                    {
+                        code.vdpbf16ps(z[(row * tokens) + token], z[FirstRow + row], input);
+                    }
+                    else
+                    {
+                        code.vfmadd231ps(z[(row * tokens) + token], z[FirstRow + row], input);
+                    }
+                }
+            }
+        }
+
+        void LoadWeights(AssemblerRegisterZMM target, int row, bool masked)
+        {
+            AssemblerRegisterZMM masking = masked ? target.k1.z : target;
+            AssemblerMemoryOperand place = row switch { 0 => __[rax], 1 => __[rax + rdx], 2 => __[rax + (rdx * 2)], _ => __[rax + r8] };
+            switch (kind)
+            {
+                case TileWeights.Single:
+                    code.vmovups(masking, place);
+                    break;
+                case TileWeights.Half:
+                    code.vcvtph2ps(masking, place);
+                    break;
+                case TileWeights.BFloat16:
+                    code.vpmovzxwd(masking, place);
+                    code.vpslld(target, target, 16);
+                    break;
+                default:
+                    if (masked)
+                    {
+                        code.vmovdqu16(masking, place);
+                    }
+                    else
+                    {
+                        code.vmovups(target, place);
+                    }
+
+                    break;
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+using System.Runtime.CompilerServices;
+using Bitsmith.Tensors.Assembly;
+using Bitsmith.Tensors.InstructionSets;
+
+namespace Bitsmith.Tensors.Matrices;
+
+/// <summary>Products of tiles: weight rows × tokens, to be added to sixteen partial sums each. See <see cref="TileArguments"/>.</summary>
+internal unsafe interface ITileKernels
+{
+    /// <summary>Rows and tokens that use the registers best.</summary>
+    int Rows { get; }
+
+    /// <inheritdoc cref="Rows"/>
+    int Tokens { get; }
+
+    /// <summary>Bytes of a weight and of an input.</summary>
+    int WeightBytes { get; }
+
+    /// <inheritdoc cref="WeightBytes"/>
+    int InputBytes { get; }
+
+    /// <summary>Columns of a step.</summary>
+    int StepColumns { get; }
+
+    /// <summary>Adds the products of up to <see cref="Rows"/> × <see cref="Tokens"/>.</summary>
+    void Run(int rows, int tokens, TileArguments* arguments);
+}
+
+/// <summary>Kernels assembled for AVX-512.</summary>
+internal readonly unsafe struct AssembledTiles(TileWeights weights) : ITileKernels
+{
+    public int Rows => TileKernels.MaxRows;
+
+    public int Tokens => TileKernels.MaxTokens;
+
+    public int WeightBytes => weights == TileWeights.Single ? 4 : 2;
+
+    public int InputBytes => weights == TileWeights.BFloat16Dot ? 2 : 4;
+
+    public int StepColumns => TileKernels.StepColumns(weights);
+
+    public void Run(int rows, int tokens, TileArguments* arguments) => TileKernels.Get(weights, rows, tokens)(arguments);
+}
+
+/// <summary>binary32 kernels on any vectors: two rows × two tokens at a time.</summary>
+internal readonly unsafe struct LaneTiles<TLanes> : ITileKernels
+    where TLanes : struct, ILanes16<TLanes>
+{
+    public int Rows => 2;
+
+    public int Tokens => 2;
+
+    public int WeightBytes => sizeof(float);
+
+    public int InputBytes => sizeof(float);
+
+    public int StepColumns => LaneMath.Width;
+
+    public void Run(int rows, int tokens, TileArguments* arguments)
+    {
+        if (rows == 2 && tokens == 2)
+        {
+            Tile2x2(arguments);
+            return;
+        }
+
+        float* sums = arguments->Sums;
+        for (int row = 0; row < rows; row++)
+        {
+            for (int token = 0; token < tokens; token++, sums += LaneMath.Width)
+            {
+                TLanes.Store32(DotProduct.AddLanes(arguments->InputRow(token), arguments->WeightRow(row), TLanes.Load32(in *sums)), ref *sums);
+            }
+        }
+    }
+
+    private static void Tile2x2(TileArguments* arguments)
+    {
+        float* sums = arguments->Sums;
+        TLanes a0 = TLanes.Load32(in sums[0]), a1 = TLanes.Load32(in sums[16]), b0 = TLanes.Load32(in sums[32]), b1 = TLanes.Load32(in sums[48]);
+        ref float x = ref Unsafe.AsRef<float>(arguments->Inputs);
+        ref float y = ref Unsafe.AsRef<float>(arguments->Weights);
+        nint inputStride = arguments->InputStride / sizeof(float), weightStride = arguments->WeightStride / sizeof(float);
+        for (nint i = 0; i < arguments->Steps * LaneMath.Width; i += LaneMath.Width)
+        {
+            TLanes first = TLanes.Load32(in Unsafe.Add(ref x, i)), second = TLanes.Load32(in Unsafe.Add(ref x, inputStride + i)), weights = TLanes.Load32(in Unsafe.Add(ref y, i));
+            a0 = TLanes.MultiplyAddF(first, weights, a0);
+            a1 = TLanes.MultiplyAddF(second, weights, a1);
+            weights = TLanes.Load32(in Unsafe.Add(ref y, weightStride + i));
+            b0 = TLanes.MultiplyAddF(first, weights, b0);
+            b1 = TLanes.MultiplyAddF(second, weights, b1);
+        }
+
+        if (arguments->TailMask != 0)
+        {
+            int whole = (int)arguments->Steps * LaneMath.Width;
+            ReadOnlySpan<float> first = arguments->InputRow(0)[whole..], second = arguments->InputRow(1)[whole..];
+            ReadOnlySpan<float> upper = arguments->WeightRow(0)[whole..], lower = arguments->WeightRow(1)[whole..];
+            a0 = DotProduct.AddTail(first, upper, a0);
+            a1 = DotProduct.AddTail(second, upper, a1);
+            b0 = DotProduct.AddTail(first, lower, b0);
+            b1 = DotProduct.AddTail(second, lower, b1);
+        }
+
+        TLanes.Store32(a0, ref sums[0]);
+        TLanes.Store32(a1, ref sums[16]);
+        TLanes.Store32(b0, ref sums[32]);
+        TLanes.Store32(b1, ref sums[48]);
+    }
+}
+
+/// <summary>The definition: plain C#.</summary>
+internal readonly unsafe struct ScalarTiles : ITileKernels
+{
+    public int Rows => 1;
+
+    public int Tokens => 1;
+
+    public int WeightBytes => sizeof(float);
+
+    public int InputBytes => sizeof(float);
+
+    public int StepColumns => LaneMath.Width;
+
+    public void Run(int rows, int tokens, TileArguments* arguments)
+    {
+        float* sums = arguments->Sums;
+        for (int row = 0; row < rows; row++)
+        {
+            for (int token = 0; token < tokens; token++, sums += LaneMath.Width)
+            {
+                DotProduct.AddScalar(arguments->InputRow(token), arguments->WeightRow(row), new Span<float>(sums, LaneMath.Width));
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.Formats;
+using Bitsmith.Tensors.Memory;
+using Bitsmith.Tensors.Threading;
+
+namespace Bitsmith.Tensors.Matrices;
+
+/// <summary>
+/// The inputs of matrix products [tokens × columns], and the forms that some products need, each made once for all products of the same inputs. Reused: <see cref="Set"/> begins anew.
+/// </summary>
+public sealed unsafe class MatrixInput : IDisposable
+{
+    private readonly AlignedMemory rounded = new();
+    private bool isRounded;
+    private MatrixInput? quantized;
+    private float[] quantizedValues = [];
+    private int? quantizedGroup;
+
+    /// <summary>tokens × columns, row-major.</summary>
+    public ReadOnlyMemory<float> Values { get; private set; }
+
+    /// <summary>Number of tokens.</summary>
+    public int Tokens { get; private set; }
+
+    /// <summary>In features.</summary>
+    public int Columns { get; private set; }
+
+    /// <summary>Bytes from a token to the next in <see cref="BFloat16"/>: a line more than the columns need, so that the rows of a tile do not meet in one cache set.</summary>
+    internal nint BFloat16Stride => (((nint)Columns * 2) + 127) / 64 * 64;
+
+    /// <summary>Takes new inputs; they must not change until the products are made.</summary>
+    /// <param name="values">tokens × columns.</param>
+    /// <param name="tokens">Number of tokens, at least 1.</param>
+    /// <exception cref="ArgumentException">The values do not divide into the tokens.</exception>
+    public void Set(ReadOnlyMemory<float> values, int tokens)
+    {
+        if (tokens < 1 || values.Length % tokens != 0)
+        {
+            throw new ArgumentException($"{values.Length} values are no inputs of {tokens} tokens.", nameof(values));
+        }
+
+        (Values, Tokens, Columns) = (values, tokens, values.Length / tokens);
+        (isRounded, quantizedGroup) = (false, null);
+    }
+
+    /// <summary>These inputs, quantized to FP8 in groups and back; see <see cref="Fp8Activations"/>.</summary>
+    /// <param name="group">Features that share a scale.</param>
+    /// <param name="compute">Threads and kernels.</param>
+    public MatrixInput Quantized(int group, ComputeOptions compute)
+    {
+        ArgumentNullException.ThrowIfNull(compute);
+        quantized ??= new MatrixInput();
+        if (quantizedGroup != group)
+        {
+            if (quantizedValues.Length < Values.Length)
+            {
+                quantizedValues = GC.AllocateUninitializedArray<float>(Values.Length);
+            }
+
+            compute.Run(Tokens, new Quantization(Values, quantizedValues, Columns, group, compute));
+            quantized.Set(quantizedValues.AsMemory(0, Values.Length), Tokens);
+            quantizedGroup = group;
+        }
+
+        return quantized;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        rounded.Dispose();
+        quantized?.Dispose();
+    }
+
+    /// <summary>The inputs as bfloat16, nearest even; rows are <see cref="BFloat16Stride"/> apart.</summary>
+    internal byte* BFloat16(ComputeOptions compute)
+    {
+        if (!isRounded)
+        {
+            byte* target = rounded.Require(Tokens * BFloat16Stride);
+            compute.Run(Tokens, new Rounding(Values, target, BFloat16Stride, Columns, compute));
+            isRounded = true;
+        }
+
+        return rounded.Start;
+    }
+
+    private readonly struct Rounding(ReadOnlyMemory<float> values, byte* target, nint stride, int columns, ComputeOptions compute) : IParallelWork
+    {
+        public void Run(int token) => ElementConversion.FromSingle(
+            ElementType.BF16, values.Span.Slice(token * columns, columns), new Span<byte>(target + (token * stride), columns * 2), compute.InstructionSet);
+    }
+
+    private readonly struct Quantization(ReadOnlyMemory<float> values, float[] target, int columns, int group, ComputeOptions compute) : IParallelWork
+    {
+        public void Run(int token) => Fp8Activations.RoundTrip(
+            values.Span.Slice(token * columns, columns), group, target.AsSpan(token * columns, columns), compute.InstructionSet);
+    }
+}
