@@ -23,6 +23,7 @@ internal static class Application
         root.Subcommands.Add(VerifyCommand.Create(terminal));
         root.Subcommands.Add(RunCommand.Create(terminal));
         root.Subcommands.Add(ChatCommand.Create(terminal));
+        root.Subcommands.Add(BenchCommand.Create(terminal));
         return root;
     }
 
@@ -55,8 +56,9 @@ internal static class Application
         }
         catch (Exception problem) when (Explain(problem) is { } code)
         {
+            bool canResume = parsed.CommandResult.Command.Name == QuantizeCommand.Name;
             await terminal.Error.WriteLineAsync(code == ExitCode.Interrupted
-                ? "bitsmith: interrupted. Repeat the command with --resume to go on."
+                ? $"bitsmith: interrupted.{(canResume ? " Repeat the command with --resume to go on." : string.Empty)}"
                 : $"bitsmith: {problem.Message}").ConfigureAwait(false);
             return code;
         }

@@ -16,10 +16,8 @@ internal sealed class GenerationOptions
     private readonly Option<double?> temperature = new("--temperature") { Description = "0 takes the most likely token each time." };
     private readonly Option<int?> seed = new("--seed") { Description = "Makes answers repeatable." };
     private readonly Option<string?> generation = new("--override-generation-config") { Description = "JSON merged over the model's generation_config.json, for example {\"temperature\": 0.8, \"min_p\": 0.05}." };
-    private readonly Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them.", DefaultValueFactory = _ => "scheme" };
-    private readonly Option<int> threads = new("--threads") { Description = "Threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
-
-    public GenerationOptions() => activations.AcceptOnlyFromAmong("scheme", "exact");
+    private readonly Option<string> activations = CommonOptions.Activations();
+    private readonly Option<int> threads = CommonOptions.Threads();
 
     public void AddTo(Command command)
     {
@@ -32,7 +30,7 @@ internal sealed class GenerationOptions
 
     public GlmModel Open(ParseResult parsed) => GlmModel.Open(
         parsed.GetRequiredValue(folder),
-        new ComputeOptions(Math.Max(1, parsed.GetValue(threads)), Cpu.Default),
+        new ComputeOptions(parsed.GetValue(threads), Cpu.Default),
         exactActivations: parsed.GetValue(activations) == "exact");
 
     /// <summary>The model's defaults, the override merged over them, single options over that.</summary>

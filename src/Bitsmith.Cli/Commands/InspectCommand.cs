@@ -11,7 +11,7 @@ internal static class InspectCommand
     {
         Argument<string> path = new("PATH") { Description = "A .safetensors file or a model folder." };
         Option<bool> tensors = new("--tensors") { Description = "List every tensor." };
-        Option<bool> json = new("--json") { Description = "Print everything as JSON." };
+        Option<bool> json = CommonOptions.Json();
         Command command = new("inspect", "Show what is in a file or folder: tensors, types, sizes, quantization, metadata. Reads headers only.\n\n  bitsmith inspect ./GLM-4.6V-Flash-FP8");
         command.Arguments.Add(path);
         command.Options.Add(tensors);

@@ -9,13 +9,15 @@ namespace Bitsmith.Cli.Commands;
 /// <summary><c>bitsmith quantize</c>.</summary>
 internal static class QuantizeCommand
 {
+    public const string Name = "quantize";
+
     public static Command Create(Terminal terminal)
     {
         SharedOptions shared = new();
         Option<string> output = new("--output", "-o") { Description = "The folder to write.", Required = true };
         Option<bool> resume = new("--resume") { Description = "Go on with an interrupted job." };
         Option<bool> force = new("--force") { Description = "Replace an existing output, or start an interrupted job over." };
-        Command command = new("quantize", "Quantize a checkpoint into a folder that vLLM and transformers load.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml");
+        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml");
         shared.AddTo(command);
         foreach (Option option in (Option[])[output, resume, force])
         {

@@ -28,20 +28,9 @@ internal sealed class SharedOptions
 
     public Option<long?> MaxMemory { get; } = Size("--max-memory", "The most memory the job may use, for example 2GiB.");
 
-    public Option<int> Threads { get; } = new("--threads") { Description = "Encoding threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
+    public Option<int> Threads { get; } = CommonOptions.Threads();
 
-    public Option<bool> Json { get; } = new("--json") { Description = "Print the result as JSON." };
-
-    public SharedOptions()
-    {
-        Threads.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < 1)
-            {
-                result.AddError("--threads must be at least 1.");
-            }
-        });
-    }
+    public Option<bool> Json { get; } = CommonOptions.Json();
 
     public void AddTo(Command command)
     {

@@ -12,8 +12,8 @@ internal static class VerifyCommand
         Argument<string> folder = new("OUT") { Description = "A quantized folder." };
         Option<string?> baseModel = new("--base") { Description = "The original model: every tensor is compared with it." };
         Option<bool> fix = new("--fix") { Description = "Make the repairs of the packaging checks." };
-        Option<int> threads = new("--threads") { Description = "Threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
-        Option<bool> json = new("--json") { Description = "Print the result as JSON." };
+        Option<int> threads = CommonOptions.Threads();
+        Option<bool> json = CommonOptions.Json();
         Command command = new("verify", "Check a result: hashes, structure, content against the base model, packaging. Exits 1 with a list of what is wrong.\n\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --base ./GLM-4.6V-Flash");
         command.Arguments.Add(folder);
         foreach (Option option in (Option[])[baseModel, fix, threads, json])
@@ -24,7 +24,7 @@ internal static class VerifyCommand
         command.SetAction((parsed, cancellationToken) =>
         {
             VerificationReport report = Run(
-                terminal, parsed.GetRequiredValue(folder), parsed.GetValue(baseModel), parsed.GetValue(fix), Math.Max(1, parsed.GetValue(threads)), cancellationToken);
+                terminal, parsed.GetRequiredValue(folder), parsed.GetValue(baseModel), parsed.GetValue(fix), parsed.GetValue(threads), cancellationToken);
             if (parsed.GetValue(json))
             {
                 terminal.Out.WriteLine(VerificationJson.Write(report));

@@ -5,8 +5,8 @@ namespace Bitsmith.Models.Generation;
 /// <summary>Runs a prompt and draws tokens until a stop token, the limit or the context's end.</summary>
 public static class TokenGenerator
 {
-    // Prompts run in passes of this many tokens: bounded memory, and a stop request is heard between them.
-    private const int PassTokens = 256;
+    /// <summary>Prompts run in passes of this many tokens: bounded memory, and a stop request is heard between them.</summary>
+    public const int PassTokens = 256;
 
     /// <summary>Generates; stop tokens end the sequence and are not part of it.</summary>
     /// <param name="model">The model.</param>

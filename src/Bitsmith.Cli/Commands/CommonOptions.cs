@@ -1,0 +1,34 @@
+using System.CommandLine;
+
+namespace Bitsmith.Cli.Commands;
+
+/// <summary>Options that read the same in every command.</summary>
+internal static class CommonOptions
+{
+    public static Option<int> Threads()
+    {
+        Option<int> threads = new("--threads") { Description = "Threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
+        return threads.AtLeastOne();
+    }
+
+    public static Option<int> AtLeastOne(this Option<int> option)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < 1)
+            {
+                result.AddError($"{option.Name} must be at least 1.");
+            }
+        });
+        return option;
+    }
+
+    public static Option<bool> Json() => new("--json") { Description = "Print the result as JSON." };
+
+    public static Option<string> Activations()
+    {
+        Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them.", DefaultValueFactory = _ => "scheme" };
+        activations.AcceptOnlyFromAmong("scheme", "exact");
+        return activations;
+    }
+}

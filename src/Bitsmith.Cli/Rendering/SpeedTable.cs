@@ -1,0 +1,22 @@
+using Bitsmith.Evaluation.Speed;
+using Spectre.Console;
+
+namespace Bitsmith.Cli.Rendering;
+
+/// <summary>A bench for people.</summary>
+internal static class SpeedTable
+{
+    public static void Write(Terminal terminal, SpeedReport report)
+    {
+        terminal.Out.WriteLine($"{report.Model}: {report.ModelType}, {report.Parameters} parameters, {Units.Bytes(report.WeightBytes)} of weights, {(report.Quantization.Count == 0 ? "not quantized" : string.Join("; ", report.Quantization))}");
+        Table table = Tables.Create("test", ">tokens/s", ">±", "each run");
+        foreach (SpeedResult result in report.Results)
+        {
+            table.Row(result.Test, $"{result.TokensPerSecond:0.00}", $"{result.StandardDeviation:0.00}", string.Join("  ", result.Runs.Select(run => $"{run:0.00}")));
+        }
+
+        table.AddTo(terminal);
+        terminal.Out.WriteLine(
+            $"{report.Threads} thread(s), {report.InstructionSet}, {report.Activations} activations, prompts in passes of {report.PassTokens}, {report.Repetitions} run(s), seed {report.Seed}, bitsmith {report.Version}");
+    }
+}

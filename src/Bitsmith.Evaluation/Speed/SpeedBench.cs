@@ -1,0 +1,102 @@
+using System.Reflection;
+using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.Inspection;
+using Bitsmith.Models;
+using Bitsmith.Models.Generation;
+using Bitsmith.Models.Layers;
+using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Evaluation.Speed;
+
+/// <summary>
+/// Measures a language model's speed as llama-bench does: random tokens in an empty context; of a prompt only the last token's logits are computed, of generated tokens each one's, and the next
+/// token is random again, so that sampling costs nothing. Each test runs once unmeasured, then as often as asked.
+/// </summary>
+public static class SpeedBench
+{
+    /// <summary>Opens a model folder and measures it. Tokenizer and chat template are not needed.</summary>
+    /// <param name="folder">A Hugging Face folder.</param>
+    /// <param name="settings">What to measure and how.</param>
+    /// <param name="clock">Tells the time.</param>
+    /// <param name="progress">Told of each run.</param>
+    /// <param name="cancellationToken">Stops between passes.</param>
+    /// <exception cref="CheckpointException">The folder is no checkpoint that can be run.</exception>
+    public static SpeedReport Run(string folder, SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        CheckpointSummary summary = CheckpointSummary.Create(folder);
+        using ModelWeights weights = ModelWeights.Open(folder);
+        LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(settings.Threads, Cpu.Default), settings.ExactActivations);
+        return new SpeedReport(
+            folder,
+            summary.ModelType,
+            summary.Parameters,
+            summary.TensorBytes,
+            summary.Quantization,
+            settings.ExactActivations ? "exact" : "scheme",
+            settings.Threads,
+            Cpu.Default.ToString().ToLowerInvariant(),
+            TokenGenerator.PassTokens,
+            settings.Repetitions,
+            settings.Seed,
+            typeof(SpeedBench).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion,
+            Measure(model, settings, clock, progress, cancellationToken));
+    }
+
+    /// <summary>Measures an open model.</summary>
+    /// <param name="model">The model; its own threads count, not those of the settings.</param>
+    /// <param name="settings">What to measure and how.</param>
+    /// <param name="clock">Tells the time.</param>
+    /// <param name="progress">Told of each run.</param>
+    /// <param name="cancellationToken">Stops between passes.</param>
+    public static IReadOnlyList<SpeedResult> Measure(
+        LanguageModel model, SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentNullException.ThrowIfNull(clock);
+        ArgumentOutOfRangeException.ThrowIfLessThan(settings.Repetitions, 1);
+        Random random = new(settings.Seed);
+        List<SpeedResult> results = [];
+        foreach (SpeedTest test in settings.Tests)
+        {
+            List<double> rates = [];
+            for (int run = 0; run <= settings.Repetitions; run++)
+            {
+                int[] tokens = [.. Enumerable.Range(0, test.Tokens).Select(_ => random.Next(model.Config.VocabSize))];
+                long start = clock.GetTimestamp();
+                RunOnce(model, tokens, test.PromptTokens, cancellationToken);
+                double rate = test.Tokens / clock.GetElapsedTime(start).TotalSeconds;
+                progress?.Report(new SpeedProgress(test, run, rate));
+                if (run > 0)
+                {
+                    rates.Add(rate);
+                }
+            }
+
+            results.Add(SpeedResult.Of(test, rates));
+        }
+
+        return results;
+    }
+
+    private static void RunOnce(LanguageModel model, int[] tokens, int promptTokens, CancellationToken cancellationToken)
+    {
+        KvCache cache = model.NewCache(tokens.Length);
+        int start = 0;
+        while (start < tokens.Length)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            int count = start < promptTokens ? Math.Min(TokenGenerator.PassTokens, promptTokens - start) : 1;
+            float[] hidden = model.Embed(tokens.AsSpan(start, count));
+            model.Forward(hidden, cache);
+            start += count;
+            if (start >= promptTokens)
+            {
+                model.Logits(hidden.AsMemory(hidden.Length - model.Config.HiddenSize));
+            }
+        }
+    }
+}

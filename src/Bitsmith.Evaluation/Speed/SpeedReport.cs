@@ -1,0 +1,63 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Bitsmith.Evaluation.Speed;
+
+/// <summary>A measured test.</summary>
+/// <param name="Test">Its name, for example <c>pp512</c>.</param>
+/// <param name="PromptTokens">Tokens of the prompt.</param>
+/// <param name="GeneratedTokens">Tokens generated.</param>
+/// <param name="TokensPerSecond">Mean of the runs' rates.</param>
+/// <param name="StandardDeviation">Sample standard deviation of the runs' rates (n - 1); 0 for one run.</param>
+/// <param name="Runs">Tokens per second of each run.</param>
+public sealed record SpeedResult(string Test, int PromptTokens, int GeneratedTokens, double TokensPerSecond, double StandardDeviation, IReadOnlyList<double> Runs)
+{
+    /// <summary>Sums up the runs of a test.</summary>
+    /// <param name="test">The test.</param>
+    /// <param name="runs">Tokens per second of each run, at least one.</param>
+    public static SpeedResult Of(SpeedTest test, IReadOnlyList<double> runs)
+    {
+        ArgumentNullException.ThrowIfNull(test);
+        ArgumentNullException.ThrowIfNull(runs);
+        double mean = runs.Average();
+        double deviation = runs.Count == 1 ? 0 : Math.Sqrt(runs.Sum(run => (run - mean) * (run - mean)) / (runs.Count - 1));
+        return new SpeedResult(test.Name, test.PromptTokens, test.GeneratedTokens, mean, deviation, runs);
+    }
+}
+
+/// <summary>How fast a model runs, with the settings that it was measured under.</summary>
+/// <param name="Model">The folder.</param>
+/// <param name="ModelType"><c>model_type</c>.</param>
+/// <param name="Parameters">Parameters of the checkpoint.</param>
+/// <param name="WeightBytes">Bytes of all its tensors.</param>
+/// <param name="Quantization">The quantization, one line for each group; empty where there is none.</param>
+/// <param name="Activations"><c>scheme</c> or <c>exact</c>.</param>
+/// <param name="Threads">Threads.</param>
+/// <param name="InstructionSet">The kernels.</param>
+/// <param name="PassTokens">Prompt tokens that are run at a time.</param>
+/// <param name="Repetitions">Measured runs of each test.</param>
+/// <param name="Seed">Chose the random tokens.</param>
+/// <param name="Version">Bitsmith's version and commit.</param>
+/// <param name="Results">The tests in order.</param>
+public sealed record SpeedReport(
+    string Model,
+    string? ModelType,
+    long Parameters,
+    long WeightBytes,
+    IReadOnlyList<string> Quantization,
+    string Activations,
+    int Threads,
+    string InstructionSet,
+    int PassTokens,
+    int Repetitions,
+    int Seed,
+    string Version,
+    IReadOnlyList<SpeedResult> Results)
+{
+    /// <summary>The report as JSON, under stable names.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, SpeedJson.Default.SpeedReport);
+}
+
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(SpeedReport))]
+internal sealed partial class SpeedJson : JsonSerializerContext;
