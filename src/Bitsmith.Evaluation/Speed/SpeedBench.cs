@@ -1,4 +1,3 @@
-using System.Reflection;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Inspection;
 using Bitsmith.Models;
@@ -41,7 +40,8 @@ public static class SpeedBench
             TokenGenerator.PassTokens,
             settings.Repetitions,
             settings.Seed,
-            typeof(SpeedBench).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion,
+            Machine.CpuName,
+            Machine.Version,
             Measure(model, settings, clock, progress, cancellationToken));
     }
 

@@ -37,6 +37,7 @@ public sealed record SpeedResult(string Test, int PromptTokens, int GeneratedTok
 /// <param name="PassTokens">Prompt tokens that are run at a time.</param>
 /// <param name="Repetitions">Measured runs of each test.</param>
 /// <param name="Seed">Chose the random tokens.</param>
+/// <param name="Cpu">The processor's name.</param>
 /// <param name="Version">Bitsmith's version and commit.</param>
 /// <param name="Results">The tests in order.</param>
 public sealed record SpeedReport(
@@ -51,6 +52,7 @@ public sealed record SpeedReport(
     int PassTokens,
     int Repetitions,
     int Seed,
+    string Cpu,
     string Version,
     IReadOnlyList<SpeedResult> Results)
 {

@@ -54,7 +54,7 @@ public sealed class SpeedBenchTests
 
         JsonElement json = JsonDocument.Parse(report.ToJson()).RootElement;
         Assert.Equal(
-            ["model", "model_type", "parameters", "weight_bytes", "quantization", "activations", "threads", "instruction_set", "pass_tokens", "repetitions", "seed", "version", "results"],
+            ["model", "model_type", "parameters", "weight_bytes", "quantization", "activations", "threads", "instruction_set", "pass_tokens", "repetitions", "seed", "cpu", "version", "results"],
             json.EnumerateObject().Select(property => property.Name));
         Assert.Equal(("glm4", "scheme", 2, 2, 5), (json.GetProperty("model_type").GetString(), json.GetProperty("activations").GetString(), json.GetProperty("threads").GetInt32(), json.GetProperty("repetitions").GetInt32(), json.GetProperty("seed").GetInt32()));
         Assert.Equal(Cpu.Default.ToString(), json.GetProperty("instruction_set").GetString(), ignoreCase: true);
