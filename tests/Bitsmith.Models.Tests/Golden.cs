@@ -40,10 +40,9 @@ internal sealed class Golden : IDisposable
 
     public void Dispose() => file.Dispose();
 
-    /// <summary>The largest difference, relative to the largest magnitude of the reference.</summary>
-    public static void AssertClose(float[] expected, ReadOnlySpan<float> actual, double tolerance, string what)
+    /// <summary>The largest difference, and the largest magnitude of the reference.</summary>
+    public static (double Difference, double Largest) Difference(float[] expected, ReadOnlySpan<float> actual)
     {
-        Assert.Equal(expected.Length, actual.Length);
         double largest = 0, difference = 0;
         for (int i = 0; i < expected.Length; i++)
         {
@@ -51,6 +50,14 @@ internal sealed class Golden : IDisposable
             difference = Math.Max(difference, double.IsNaN(actual[i]) ? double.PositiveInfinity : Math.Abs(expected[i] - actual[i]));
         }
 
+        return (difference, largest);
+    }
+
+    /// <summary>The largest difference, relative to the largest magnitude of the reference, is at most the tolerance.</summary>
+    public static void AssertClose(float[] expected, ReadOnlySpan<float> actual, double tolerance, string what)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        (double difference, double largest) = Difference(expected, actual);
         Assert.True(difference <= tolerance * largest, $"{what}: largest difference {difference:g4}, largest value {largest:g4}");
     }
 }

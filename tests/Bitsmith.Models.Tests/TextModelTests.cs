@@ -28,26 +28,27 @@ public sealed class TextModelTests
         using ModelWeights weights = Open(name);
         using Golden golden = new($"{name}/golden.safetensors");
         LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(2, set));
+        Measurements measured = new(name, set);
         for (int s = 0; s < Sequences; s++)
         {
             int[] ids = golden.Integers($"s{s}.input_ids");
             string at = $"s{s}.f32.";
             float[] hidden = model.Embed(ids);
-            Golden.AssertClose(golden.Floats(at + "embed"), hidden, 0, at + "embed");
-            Recorder recorder = new(ids.Length);
+            measured.Close("embedding", golden.Floats(at + "embed"), hidden, 0, at + "embed");
+            RecordingObserver recorder = new();
             model.Forward(hidden, model.NewCache(64), observer: recorder);
             for (int layer = 0; layer < recorder.Layers.Count; layer++)
             {
-                Golden.AssertClose(golden.Floats($"{at}layer{layer}"), recorder.Layers[layer], Tolerance, $"{at}layer{layer}");
+                measured.Close("layers", golden.Floats($"{at}layer{layer}"), recorder.Layers[layer], Tolerance, $"{at}layer{layer}");
                 if (golden.Has($"{at}layer{layer}.topk_idx"))
                 {
-                    Assert.Equal(golden.Integers($"{at}layer{layer}.topk_idx"), recorder.Experts[layer]);
-                    Golden.AssertClose(golden.Floats($"{at}layer{layer}.topk_weight"), recorder.Weights[layer].ToArray(), Tolerance, $"{at}layer{layer}.topk_weight");
+                    measured.Same("experts", golden.Integers($"{at}layer{layer}.topk_idx"), recorder.Experts[layer]);
+                    measured.Close("expert weights", golden.Floats($"{at}layer{layer}.topk_weight"), recorder.Weights[layer].ToArray(), Tolerance, $"{at}layer{layer}.topk_weight");
                 }
             }
 
-            Golden.AssertClose(golden.Floats(at + "final_norm"), hidden, Tolerance, at + "final_norm");
-            Golden.AssertClose(golden.Floats(at + "logits"), model.Logits(hidden), Tolerance, at + "logits");
+            measured.Close("final norm", golden.Floats(at + "final_norm"), hidden, Tolerance, at + "final_norm");
+            measured.Close("logits", golden.Floats(at + "logits"), model.Logits(hidden), Tolerance, at + "logits");
         }
     }
 
@@ -61,7 +62,7 @@ public sealed class TextModelTests
         for (int s = 0; s < Sequences; s++)
         {
             int[] expected = (name, s) == ("tiny-glm4-moe-qknorm", 3) ? QkNormThird : golden.Integers($"s{s}.f32.greedy");
-            Assert.Equal(expected, Continue(model, golden.Integers($"s{s}.input_ids"), expected.Length));
+            new Measurements(name, set).Same("greedy tokens", expected, Continue(model, golden.Integers($"s{s}.input_ids"), expected.Length));
         }
     }
 
@@ -140,31 +141,5 @@ public sealed class TextModelTests
         }
 
         return [.. tokens];
-    }
-
-    private sealed class Recorder(int tokens) : IForwardObserver
-    {
-        public List<float[]> Layers { get; } = [];
-
-        public Dictionary<int, List<int>> Experts { get; } = [];
-
-        public Dictionary<int, List<float>> Weights { get; } = [];
-
-        public void OnLinearInput(Linear linear, ReadOnlyMemory<float> input, int count) =>
-            Assert.Equal(count * linear.Weight.Columns, input.Length);
-
-        public void OnLayerOutput(int layer, ReadOnlyMemory<float> hidden) => Layers.Add(hidden.ToArray());
-
-        public void OnRouted(int layer, int token, ReadOnlySpan<int> experts, ReadOnlySpan<float> weights)
-        {
-            Assert.InRange(token, 0, tokens - 1);
-            if (!Experts.TryGetValue(layer, out List<int>? list))
-            {
-                (Experts[layer], Weights[layer]) = (list = [], []);
-            }
-
-            list.AddRange(experts);
-            Weights[layer].AddRange(weights);
-        }
     }
 }

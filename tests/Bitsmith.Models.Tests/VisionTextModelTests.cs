@@ -25,40 +25,45 @@ public sealed class VisionTextModelTests
         using Golden golden = new($"{name}/golden.safetensors");
         LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(2, set));
         string at = $"{@case}.f32.";
-        if (!golden.Has(at + "embed"))
-        {
-            Assert.Skip("no embeddings recorded");
-        }
-
         float[] hidden = golden.Floats(at + "embed");
         int tokens = golden.Integers($"{@case}.input_ids").Length;
         int[] positions = golden.Integers($"{@case}.position_ids");
-        Recorder recorder = new();
+        RecordingObserver recorder = new();
+        Measurements measured = new(name, set);
         KvCache cache = model.NewCache(tokens + 40);
         model.Forward(hidden, cache, [positions[..tokens], positions[tokens..(2 * tokens)], positions[(2 * tokens)..]], recorder);
         for (int layer = 0; layer < recorder.Layers.Count; layer++)
         {
             if (golden.Has($"{at}layer{layer}"))
             {
-                Golden.AssertClose(golden.Floats($"{at}layer{layer}"), recorder.Layers[layer], Tolerance, $"{at}layer{layer}");
+                measured.Close("layers", golden.Floats($"{at}layer{layer}"), recorder.Layers[layer], Tolerance, $"{at}layer{layer}");
+            }
+
+            if (golden.Has($"{at}layer{layer}.topk_idx"))
+            {
+                measured.Same("experts", golden.Integers($"{at}layer{layer}.topk_idx"), recorder.Experts[layer]);
+                measured.Close("expert weights", golden.Floats($"{at}layer{layer}.topk_weight"), recorder.Weights[layer].ToArray(), Tolerance, $"{at}layer{layer}.topk_weight");
             }
         }
 
-        Golden.AssertClose(golden.Floats(at + "final_norm"), hidden, Tolerance, at + "final_norm");
+        measured.Close("final norm", golden.Floats(at + "final_norm"), hidden, Tolerance, at + "final_norm");
         float[] last = model.Logits(hidden.AsMemory((tokens - 2) * model.Config.HiddenSize));
-        Golden.AssertClose(golden.Floats(at + "logits_last2"), last, Tolerance, at + "logits_last2");
+        measured.Close("logits", golden.Floats(at + "logits_last2"), last, Tolerance, at + "logits_last2");
 
         int delta = golden.Integers($"{@case}.rope_delta")[0];
         int[] greedy = golden.Integers(at + "greedy");
         int next = Best(last.AsSpan(model.Config.VocabSize));
+        List<int> continued = [];
         for (int step = 0; step < greedy.Length; step++)
         {
-            Assert.Equal((step, greedy[step]), (step, next));
+            continued.Add(next);
             int[] position = [tokens + step + delta];
             float[] one = model.Embed([next]);
             model.Forward(one, cache, [position, position, position]);
             next = Best(model.Logits(one));
         }
+
+        measured.Same("greedy tokens", greedy, continued);
     }
 
     private static int Best(ReadOnlySpan<float> logits)
@@ -70,20 +75,5 @@ public sealed class VisionTextModelTests
         }
 
         return best;
-    }
-
-    private sealed class Recorder : IForwardObserver
-    {
-        public List<float[]> Layers { get; } = [];
-
-        public void OnLinearInput(Linear linear, ReadOnlyMemory<float> input, int tokens)
-        {
-        }
-
-        public void OnLayerOutput(int layer, ReadOnlyMemory<float> hidden) => Layers.Add(hidden.ToArray());
-
-        public void OnRouted(int layer, int token, ReadOnlySpan<int> experts, ReadOnlySpan<float> weights)
-        {
-        }
     }
 }

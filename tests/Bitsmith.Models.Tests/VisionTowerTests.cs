@@ -23,6 +23,7 @@ public sealed class VisionTowerTests
         using Golden golden = new($"{name}/golden.safetensors");
         VisionTower tower = VisionTower.Create(weights, new ComputeOptions(2, set))!;
         GlmImageProcessor processor = GlmImageProcessor.Load(Path.Combine(AppContext.BaseDirectory, "goldens", name));
+        Measurements measured = new(name, set);
         int compared = 0;
         foreach ((string @case, string[] pictures) in Prompts.Where(prompt => golden.Has($"{prompt.Key}.f32.embed")))
         {
@@ -34,10 +35,10 @@ public sealed class VisionTowerTests
             float[] embed = golden.Floats($"{@case}.f32.embed");
             int width = embed.Length / kinds.Length;
             float[] expected = [.. Enumerable.Range(0, kinds.Length).Where(token => kinds[token] != 0).SelectMany(token => embed[(token * width)..((token + 1) * width)])];
-            Golden.AssertClose(expected, tokens, Tolerance, $"{name} {@case}");
+            measured.Close("vision tower", expected, tokens, Tolerance, @case);
             if (golden.Has($"{@case}.f32.visual.merger"))
             {
-                Golden.AssertClose(golden.Floats($"{@case}.f32.visual.merger"), tokens, Tolerance, $"{name} {@case} merger");
+                measured.Close("vision tower", golden.Floats($"{@case}.f32.visual.merger"), tokens, Tolerance, $"{@case} merger");
             }
 
             compared++;
