@@ -66,41 +66,6 @@ public sealed class TextModelTests
         }
     }
 
-    [Theory]
-    [InlineData("tiny-glm")]
-    [InlineData("tiny-glm4")]
-    [InlineData("tiny-glm4-moe")]
-    [InlineData("tiny-glm4-moe-qknorm")]
-    public void One_pass_chunks_of_any_size_token_by_token_and_any_threads_give_the_same_bits(string name)
-    {
-        using ModelWeights weights = Open(name);
-        using Golden golden = new($"{name}/golden.safetensors");
-        int[] ids = golden.Integers("s3.input_ids");
-        foreach (InstructionSet set in Cpu.Available)
-        {
-            float[] whole = Run(ids.Length, threads: 1);
-            foreach (int chunk in (int[])[1, 2, 5, 7, 16])
-            {
-                Assert.Equal(whole, Run(chunk, threads: chunk));
-            }
-
-            float[] Run(int chunk, int threads)
-            {
-                LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(threads, set));
-                KvCache cache = model.NewCache(64);
-                List<float> logits = [];
-                foreach (int[] part in ids.Chunk(chunk))
-                {
-                    float[] hidden = model.Embed(part);
-                    model.Forward(hidden, cache);
-                    logits.AddRange(model.Logits(hidden));
-                }
-
-                return [.. logits];
-            }
-        }
-    }
-
     [Fact]
     public void Layer_by_layer_and_from_any_layer_on_the_model_gives_the_same_bits()
     {

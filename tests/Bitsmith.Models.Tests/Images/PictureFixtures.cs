@@ -16,15 +16,8 @@ internal static class PictureFixtures
 
     private static Dictionary<string, PictureFixture> Read()
     {
-        string place = Path.Combine("tests", "Bitsmith.Models.Tests", "Images", "Fixtures", "pictures.json");
-        DirectoryInfo? folder = new(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, place)))
-        {
-            folder = folder.Parent;
-        }
-
-        Assert.NotNull(folder);
-        using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder.FullName, place)));
+        string file = Repository.PathOf("tests", "Bitsmith.Models.Tests", "Images", "Fixtures", "pictures.json");
+        using var json = JsonDocument.Parse(File.ReadAllBytes(file));
         return json.RootElement.EnumerateArray().Select(One).ToDictionary(fixture => fixture.Name);
     }
 
