@@ -61,6 +61,18 @@ internal interface ILanes16<TSelf>
     /// <summary>left * right + addend, fused where the instruction set can: the only operation whose last bit may differ between sets.</summary>
     static abstract TSelf MultiplyAddF(TSelf left, TSelf right, TSelf addend);
 
+    /// <summary>The larger of two binary32 values; of a number and a NaN, the right one on x86 and NaN on Arm64.</summary>
+    static abstract TSelf MaxF(TSelf left, TSelf right);
+
+    /// <summary>The smaller of two binary32 values; NaN as for <see cref="MaxF"/>.</summary>
+    static abstract TSelf MinF(TSelf left, TSelf right);
+
+    /// <summary>The largest lane, read as binary32; any value where a lane is NaN.</summary>
+    static abstract float LargestF(TSelf value);
+
+    /// <summary>Swaps lanes 2i and 2i + 1.</summary>
+    static abstract TSelf SwapPairs(TSelf value);
+
     /// <summary>Larger of two values below 2^31.</summary>
     static abstract TSelf Max(TSelf left, TSelf right);
 

@@ -119,6 +119,32 @@ internal readonly struct Lanes128(Vector128<uint> r0, Vector128<uint> r1, Vector
         new(Vector128.MultiplyAddEstimate(left.R0.AsSingle(), right.R0.AsSingle(), addend.R0.AsSingle()).AsUInt32(), Vector128.MultiplyAddEstimate(left.R1.AsSingle(), right.R1.AsSingle(), addend.R1.AsSingle()).AsUInt32(), Vector128.MultiplyAddEstimate(left.R2.AsSingle(), right.R2.AsSingle(), addend.R2.AsSingle()).AsUInt32(), Vector128.MultiplyAddEstimate(left.R3.AsSingle(), right.R3.AsSingle(), addend.R3.AsSingle()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128 MaxF(Lanes128 left, Lanes128 right) =>
+        new(Vector128.MaxNative(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32(), Vector128.MaxNative(left.R1.AsSingle(), right.R1.AsSingle()).AsUInt32(), Vector128.MaxNative(left.R2.AsSingle(), right.R2.AsSingle()).AsUInt32(), Vector128.MaxNative(left.R3.AsSingle(), right.R3.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128 MinF(Lanes128 left, Lanes128 right) =>
+        new(Vector128.MinNative(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32(), Vector128.MinNative(left.R1.AsSingle(), right.R1.AsSingle()).AsUInt32(), Vector128.MinNative(left.R2.AsSingle(), right.R2.AsSingle()).AsUInt32(), Vector128.MinNative(left.R3.AsSingle(), right.R3.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestF(Lanes128 value)
+    {
+        Vector128<float> lower = Vector128.MaxNative(value.R0.AsSingle(), value.R1.AsSingle());
+        return Largest(Vector128.MaxNative(lower, Vector128.MaxNative(value.R2.AsSingle(), value.R3.AsSingle())));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128 SwapPairs(Lanes128 value) =>
+        new(Swap(value.R0), Swap(value.R1), Swap(value.R2), Swap(value.R3));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static float Largest(Vector128<float> quarter)
+    {
+        Vector128<float> pairs = Vector128.MaxNative(quarter, Vector128.Shuffle(quarter, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(pairs, Vector128.Shuffle(pairs, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128 Max(Lanes128 left, Lanes128 right) =>
         new(Vector128.Max(left.R0.AsInt32(), right.R0.AsInt32()).AsUInt32(), Vector128.Max(left.R1.AsInt32(), right.R1.AsInt32()).AsUInt32(), Vector128.Max(left.R2.AsInt32(), right.R2.AsInt32()).AsUInt32(), Vector128.Max(left.R3.AsInt32(), right.R3.AsInt32()).AsUInt32());
 
@@ -140,6 +166,9 @@ internal readonly struct Lanes128(Vector128<uint> r0, Vector128<uint> r1, Vector
         Vector128<uint> quarter = Vector128.Max(Vector128.Max(value.R0, value.R1), Vector128.Max(value.R2, value.R3));
         return Math.Max(Math.Max(quarter[0], quarter[1]), Math.Max(quarter[2], quarter[3]));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<uint> Swap(Vector128<uint> register) => Vector128.Shuffle(register, Vector128.Create(1u, 0, 3, 2));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<uint> Widen16(ref readonly ushort source, nuint offset) =>

@@ -110,6 +110,25 @@ internal readonly struct Lanes256(Vector256<uint> r0, Vector256<uint> r1) : ILan
         new(Vector256.MultiplyAddEstimate(left.R0.AsSingle(), right.R0.AsSingle(), addend.R0.AsSingle()).AsUInt32(), Vector256.MultiplyAddEstimate(left.R1.AsSingle(), right.R1.AsSingle(), addend.R1.AsSingle()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 MaxF(Lanes256 left, Lanes256 right) =>
+        new(Vector256.MaxNative(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32(), Vector256.MaxNative(left.R1.AsSingle(), right.R1.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 MinF(Lanes256 left, Lanes256 right) =>
+        new(Vector256.MinNative(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32(), Vector256.MinNative(left.R1.AsSingle(), right.R1.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestF(Lanes256 value)
+    {
+        Vector256<float> half = Vector256.MaxNative(value.R0.AsSingle(), value.R1.AsSingle());
+        return Lanes128.Largest(Vector128.MaxNative(half.GetLower(), half.GetUpper()));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 SwapPairs(Lanes256 value) =>
+        new(Avx2.Shuffle(value.R0, 0b10_11_00_01), Avx2.Shuffle(value.R1, 0b10_11_00_01));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 Max(Lanes256 left, Lanes256 right) =>
         new(Vector256.Max(left.R0.AsInt32(), right.R0.AsInt32()).AsUInt32(), Vector256.Max(left.R1.AsInt32(), right.R1.AsInt32()).AsUInt32());
 

@@ -104,6 +104,26 @@ internal readonly struct Lanes512(Vector512<uint> r0) : ILanes16<Lanes512>
         new(Vector512.MultiplyAddEstimate(left.R0.AsSingle(), right.R0.AsSingle(), addend.R0.AsSingle()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 MaxF(Lanes512 left, Lanes512 right) =>
+        new(Vector512.MaxNative(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 MinF(Lanes512 left, Lanes512 right) =>
+        new(Vector512.MinNative(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestF(Lanes512 value)
+    {
+        Vector512<float> all = value.R0.AsSingle();
+        Vector256<float> half = Vector256.MaxNative(all.GetLower(), all.GetUpper());
+        return Lanes128.Largest(Vector128.MaxNative(half.GetLower(), half.GetUpper()));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 SwapPairs(Lanes512 value) =>
+        new(Avx512F.Shuffle(value.R0, 0b10_11_00_01));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 Max(Lanes512 left, Lanes512 right) =>
         new(Vector512.Max(left.R0.AsInt32(), right.R0.AsInt32()).AsUInt32());
 
