@@ -12,4 +12,7 @@ public sealed class MappedTensor(SafetensorsFile file, StoredTensor tensor) : Te
 
     /// <inheritdoc/>
     public override ReadOnlySpan<byte> Span(long first, int length) => file.View(tensor, first, length);
+
+    /// <inheritdoc/>
+    public override void Release() => file.Release(tensor);
 }

@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace Bitsmith.Checkpoints.Safetensors;
@@ -8,8 +9,10 @@ namespace Bitsmith.Checkpoints.Safetensors;
 /// file interface and reports a file that shrinks meanwhile as an error; <see cref="View"/> gives memory-mapped bytes without a copy.
 /// </summary>
 /// <remarks>Safe for concurrent reads. A view must not be used after <see cref="Dispose"/>.</remarks>
-public sealed class SafetensorsFile : IDisposable
+public sealed partial class SafetensorsFile : IDisposable
 {
+    private const int NotNeeded = 4; // MADV_DONTNEED
+
     private readonly SafeFileHandle handle;
     private readonly Lock mapping = new();
     private MemoryMappedFile? map;
@@ -82,6 +85,25 @@ public sealed class SafetensorsFile : IDisposable
         return new ReadOnlySpan<byte>(Start() + tensor.Offset + first, (int)bytes);
     }
 
+    /// <summary>
+    /// Lets the system take back the memory that mapped bytes of a tensor occupy; a later view reads the file again. Whole pages only; nothing happens where the system has no such call.
+    /// </summary>
+    public unsafe void Release(StoredTensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (start is null || !(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS()))
+        {
+            return;
+        }
+
+        nuint page = (nuint)Environment.SystemPageSize;
+        nuint first = ((nuint)(start + tensor.Offset) + page - 1) / page * page, end = (nuint)(start + tensor.Offset + tensor.Bytes) / page * page;
+        if (end > first)
+        {
+            _ = Advise(first, end - first, NotNeeded); // advice: if it is refused, the pages stay
+        }
+    }
+
     /// <inheritdoc/>
     public unsafe void Dispose()
     {
@@ -96,8 +118,16 @@ public sealed class SafetensorsFile : IDisposable
         handle.Dispose();
     }
 
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nuint address, nuint length, int advice);
+
     private unsafe byte* Start()
     {
+        if (start is not null)
+        {
+            return start;
+        }
+
         lock (mapping)
         {
             if (start is null)
@@ -106,6 +136,7 @@ public sealed class SafetensorsFile : IDisposable
                 accessor = map.CreateViewAccessor(0, Length, MemoryMappedFileAccess.Read);
                 byte* pointer = null;
                 accessor.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
+                Thread.MemoryBarrier(); // a thread that sees the pointer sees the mapping behind it
                 start = pointer + accessor.PointerOffset;
             }
 

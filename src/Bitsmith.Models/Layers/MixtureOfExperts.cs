@@ -1,4 +1,5 @@
 using Bitsmith.Models.Architectures;
+using Bitsmith.Tensors.Elementwise;
 
 namespace Bitsmith.Models.Layers;
 
@@ -32,7 +33,7 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
 
         Memory<float> common = pass.Buffer(PassBuffer.ExpertOutputs, output.Length);
         shared.Forward(input, tokens, common, pass);
-        Residual.Add(output.Span, common.Span);
+        RowWork.Add(output, common, width, pass.Compute);
     }
 
     /// <summary>Runs the tokens that chose an expert and adds its results, weighted, to theirs.</summary>
@@ -48,7 +49,7 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
         expert.Forward(gathered, places.Length, result, pass);
         for (int i = 0; i < places.Length; i++)
         {
-            Residual.AddScaled(sums.Slice(places[i] / each * width, width), result.Span.Slice(i * width, width), weights[places[i]]);
+            ElementwiseKernels.AddScaled(sums.Slice(places[i] / each * width, width), result.Span.Slice(i * width, width), weights[places[i]], pass.Compute.InstructionSet);
         }
     }
 

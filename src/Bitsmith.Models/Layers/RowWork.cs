@@ -1,3 +1,4 @@
+using Bitsmith.Tensors.Elementwise;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 using Bitsmith.Tensors.Threading;
@@ -65,39 +66,5 @@ internal static class RowWork
     {
         public void Run(int row) => ElementwiseKernels.SiluMultiply(
             gate.Span.Slice(row * stride, width), up.Span.Slice(row * stride, width), output.Span.Slice(row * width, width), set);
-    }
-}
-
-/// <summary>x += y.</summary>
-internal static class Residual
-{
-    public static void Add(Span<float> hidden, ReadOnlySpan<float> branch) => ElementwiseKernels.Add(hidden, branch, default);
-
-    /// <summary>x += w y.</summary>
-    public static void AddScaled(Span<float> hidden, ReadOnlySpan<float> branch, float weight)
-    {
-        for (int i = 0; i < hidden.Length; i++)
-        {
-            hidden[i] += weight * branch[i];
-        }
-    }
-}
-
-internal static class ElementwiseKernels
-{
-    public static void Add(Span<float> hidden, ReadOnlySpan<float> branch, InstructionSet set)
-    {
-        for (int i = 0; i < hidden.Length; i++)
-        {
-            hidden[i] += branch[i];
-        }
-    }
-
-    public static void SiluMultiply(ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> output, InstructionSet set)
-    {
-        for (int i = 0; i < output.Length; i++)
-        {
-            output[i] = gate[i] / (1 + MathF.Exp(-gate[i])) * up[i];
-        }
     }
 }

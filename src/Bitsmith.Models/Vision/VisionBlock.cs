@@ -24,15 +24,15 @@ internal sealed class VisionBlock(int heads)
     {
         int width = Norm1.Width, patches = grid.Patches;
         float[] normed = new float[hidden.Length], branch = new float[hidden.Length];
-        Norm1.Apply(hidden, normed, pass.Compute.InstructionSet);
+        RowWork.Normalize(Norm1, hidden, normed, pass.Compute);
         float[] mixed = new float[3 * hidden.Length], attended = new float[hidden.Length];
         QueryKeyValue.Forward(normed, patches, mixed, pass);
         Attend(mixed, attended, width, grid.Height * grid.Width, grid.Frames, pass);
         Projection.Forward(attended, patches, branch, pass);
-        Residual.Add(hidden, branch);
-        Norm2.Apply(hidden, normed, pass.Compute.InstructionSet);
+        RowWork.Add(hidden, branch, width, pass.Compute);
+        RowWork.Normalize(Norm2, hidden, normed, pass.Compute);
         Mlp.Forward(normed, patches, branch, pass);
-        Residual.Add(hidden, branch);
+        RowWork.Add(hidden, branch, width, pass.Compute);
     }
 
     // mixed: patches × [3, heads, head width].

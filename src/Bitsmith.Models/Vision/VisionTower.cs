@@ -86,7 +86,7 @@ public sealed class VisionTower
         SetAngles(pass.Rotary, rows, columns);
         float[] hidden = new float[patches * Config.HiddenSize];
         patchEmbed.Forward(pixels, patches, hidden, pass);
-        postConvNorm.Apply(hidden, hidden, compute.InstructionSet);
+        RowWork.Normalize(postConvNorm, hidden, hidden, compute);
         for (int patch = 0; patch < patches; patch++)
         {
             positions.Add(hidden.AsSpan(patch * Config.HiddenSize, Config.HiddenSize), rows[patch], columns[patch], grid.Height, grid.Width);
@@ -97,7 +97,7 @@ public sealed class VisionTower
             block.Forward(hidden, grid, pass);
         }
 
-        postNorm.Apply(hidden, hidden, compute.InstructionSet);
+        RowWork.Normalize(postNorm, hidden, hidden, compute);
         return Merge(hidden, patches / (merge * merge), pass);
     }
 

@@ -15,6 +15,11 @@ public static class ElementwiseKernels
     public static void Add(Span<float> sums, ReadOnlySpan<float> values, InstructionSet instructionSet) =>
         Map(sums, values, sums, default(Sum), instructionSet);
 
+    /// <summary>sums[i] += factor · values[i]; the product is rounded first.</summary>
+    /// <exception cref="ArgumentException">The lengths differ.</exception>
+    public static void AddScaled(Span<float> sums, ReadOnlySpan<float> values, float factor, InstructionSet instructionSet) =>
+        Map(sums, values, sums, new ScaledSum(factor), instructionSet);
+
     /// <summary>outputs[i] = silu(gate[i]) · up[i], where silu(g) = g / (1 + e^-g).</summary>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public static void SiluMultiply(ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> outputs, InstructionSet instructionSet) =>
@@ -106,6 +111,15 @@ public static class ElementwiseKernels
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public TLanes Lanes<TLanes>(TLanes left, TLanes right) where TLanes : struct, ILanes16<TLanes> => TLanes.AddF(left, right);
+    }
+
+    private readonly struct ScaledSum(float factor) : IBinary
+    {
+        public float Scalar(float left, float right) => left + (factor * right);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public TLanes Lanes<TLanes>(TLanes left, TLanes right) where TLanes : struct, ILanes16<TLanes> =>
+            TLanes.AddF(left, TLanes.MultiplyF(LaneMath.Single<TLanes>(factor), right));
     }
 
     private readonly struct SiluProduct : IBinary

@@ -1,0 +1,146 @@
+using Bitsmith.Models.Layers;
+using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Models.Tests;
+
+/// <summary>Sequences that run together in one pass. BITSMITH_SEED draws other prompts and cuts.</summary>
+public sealed class BatchTests
+{
+    private const int Sequences = 5, LongestPrompt = 90;
+
+    private static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("BITSMITH_SEED") ?? "1");
+
+    public static TheoryData<string, InstructionSet, bool> Cases =>
+    [
+        .. from model in (string[])["tiny-glm", "tiny-glm4", "tiny-glm4-moe", "tiny-glm4-moe-qknorm", "tiny-glm4v", "tiny-glm4v-moe", "small_glm4_fp8_block32"]
+           from kernels in Kernels.All
+           select (model, kernels.InstructionSet, kernels.BFloat16Inputs),
+    ];
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void A_batch_gives_each_sequence_the_bits_it_has_alone(string name, InstructionSet set, bool rounded)
+    {
+        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", name));
+        LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(3, set, rounded));
+        Random random = new(Seed);
+        int[][] prompts = [.. Enumerable.Range(0, Sequences).Select(_ => Enumerable.Range(0, random.Next(1, LongestPrompt)).Select(_ => random.Next(model.Config.VocabSize)).ToArray())];
+        float[][] alone = [.. prompts.Select(prompt => Alone(model, prompt))];
+
+        // Each round takes some tokens of each sequence that has any left: prompts, single tokens and nothing, mixed.
+        float[][] together = [.. alone.Select(states => new float[states.Length])];
+        KvCache[] caches = [.. prompts.Select(prompt => model.NewCache(prompt.Length))];
+        int[] done = new int[Sequences];
+        using ForwardPass pass = model.NewPass();
+        int width = model.Config.HiddenSize;
+        while (Enumerable.Range(0, Sequences).Any(i => done[i] < prompts[i].Length))
+        {
+            int[] counts = [.. prompts.Select((prompt, i) => Math.Min(random.Next(3) == 0 ? 1 : random.Next(20), prompt.Length - done[i]))];
+            int[] taken = [.. Enumerable.Range(0, Sequences).Where(i => counts[i] > 0)];
+            if (taken.Length == 0)
+            {
+                continue;
+            }
+
+            float[] hidden = model.Embed([.. taken.SelectMany(i => prompts[i].AsSpan(done[i], counts[i]).ToArray())]);
+            model.Begin(pass, [.. taken.Select(i => new SequenceRun(caches[i], counts[i]))]);
+            model.Forward(hidden, pass);
+            int at = 0;
+            foreach (int i in taken)
+            {
+                hidden.AsSpan(at, counts[i] * width).CopyTo(together[i].AsSpan(done[i] * width));
+                at += counts[i] * width;
+                done[i] += counts[i];
+            }
+        }
+
+        for (int i = 0; i < Sequences; i++)
+        {
+            Assert.Equal(alone[i], together[i]);
+        }
+    }
+
+    [Fact]
+    public void A_token_allocates_nothing()
+    {
+        foreach (string name in (string[])["tiny-glm4", "tiny-glm4-moe", "small_glm4_fp8_block32"])
+        {
+            using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", name));
+            LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Fastest);
+            KvCache cache = model.NewCache(200);
+            cache.Reserve(200);
+            using ForwardPass pass = model.NewPass();
+            float[] hidden = new float[model.Config.HiddenSize], logits = new float[model.Config.VocabSize];
+            long before = 0;
+            for (int token = 0; token < 150; token++)
+            {
+                before = token == 100 ? GC.GetAllocatedBytesForCurrentThread() : before;
+                model.Embed([token], hidden);
+                model.Begin(pass, new SequenceRun(cache, 1));
+                model.Forward(hidden, pass);
+                model.Logits(hidden, logits, pass);
+            }
+
+            Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        }
+    }
+
+    [Fact]
+    public void One_weight_is_swapped_for_a_pass_and_the_model_keeps_its_own()
+    {
+        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", "tiny-glm4-moe"));
+        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Default);
+        int[] ids = [1, 2, 3, 4];
+        using ForwardPass pass = model.NewPass();
+        float[] original = Run();
+        foreach (Linear linear in model.Layers.SelectMany(layer => layer.Linears))
+        {
+            (int rows, int columns) = (linear.Weight.Rows, linear.Weight.Columns);
+            float[] values = new float[rows * columns];
+            linear.Weight.Read(0, rows, values, InstructionSet.Scalar);
+            byte[] same = new byte[values.Length * sizeof(float)];
+            ElementConversion.FromSingle(ElementType.F32, values, same);
+            pass.Replace(linear, WeightMatrix.Dense(ElementType.F32, rows, columns, TensorBytes.FromArray(same)));
+            Assert.Equal(original, Run());
+        }
+
+        Linear down = model.Layers[0].Linears.Last();
+        pass.Replace(down, WeightMatrix.Dense(ElementType.F32, down.Weight.Rows, down.Weight.Columns, TensorBytes.FromArray(new byte[down.Weight.Rows * down.Weight.Columns * 4])));
+        Assert.NotEqual(original, Run());
+        pass.Replace(down, null);
+        Assert.Equal(original, Run());
+        Assert.Throws<ArgumentException>(() => pass.Replace(down, model.Layers[0].Linears.First(linear => linear.Weight.Rows != down.Weight.Rows).Weight));
+
+        float[] Run()
+        {
+            float[] hidden = model.Embed(ids);
+            model.Begin(pass, new SequenceRun(model.NewCache(8), ids.Length));
+            model.Forward(hidden, pass);
+            return hidden;
+        }
+    }
+
+    [Fact]
+    public void A_layer_whose_memory_was_released_gives_the_same_bits_again()
+    {
+        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", "tiny-glm4-moe"));
+        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Default);
+        float[] first = Alone(model, [5, 6, 7]);
+        for (int layer = 0; layer < model.Layers.Count; layer++)
+        {
+            model.ReleaseLayer(layer);
+        }
+
+        Assert.Equal(first, Alone(model, [5, 6, 7]));
+    }
+
+    private static float[] Alone(LanguageModel model, int[] prompt)
+    {
+        float[] hidden = model.Embed(prompt);
+        model.Forward(hidden, model.NewCache(prompt.Length));
+        return hidden;
+    }
+}
