@@ -8,9 +8,9 @@ namespace Bitsmith.Tensors.Assembly;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TileArguments
 {
-    public const int SumsAt = 0, WeightsAt = 8, WeightStrideAt = 16, InputsAt = 24, InputStrideAt = 32, StepsAt = 40, TailMaskAt = 48;
+    public const int SumsAt = 0, WeightsAt = 8, WeightStrideAt = 16, InputsAt = 24, InputStrideAt = 32, StepsAt = 40, TailMaskAt = 48, AddsAt = 56;
 
-    /// <summary>[rows][tokens][16] partial sums, added to.</summary>
+    /// <summary>[rows][tokens][16] partial sums.</summary>
     public float* Sums;
 
     /// <summary>First weight of the first row.</summary>
@@ -30,6 +30,9 @@ internal unsafe struct TileArguments
 
     /// <summary>A bit for each column behind the last whole step, from the lowest; 0 for none. Nothing is read for columns that have no bit.</summary>
     public nint TailMask;
+
+    /// <summary>0: the sums begin at zero, whatever they hold; otherwise they are added to.</summary>
+    public nint Adds;
 
     /// <summary>binary32 inputs of a token.</summary>
     public readonly ReadOnlySpan<float> InputRow(int token) => new(Inputs + (token * InputStride), Columns);

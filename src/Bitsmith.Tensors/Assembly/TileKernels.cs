@@ -46,7 +46,7 @@ internal static unsafe class TileKernels
     /// <summary>Columns that a step of the kernel takes.</summary>
     public static int StepColumns(TileWeights weights) => weights == TileWeights.BFloat16Dot ? 32 : 16;
 
-    /// <summary>The kernel of a shape. It adds to the sums [rows][tokens][16] that it is given.</summary>
+    /// <summary>The kernel of a shape. It writes the sums [rows][tokens][16], or adds to them.</summary>
     /// <param name="weights">Kind.</param>
     /// <param name="rows">1 to <see cref="MaxRows"/>.</param>
     /// <param name="tokens">1 to <see cref="MaxTokens"/>.</param>
@@ -85,10 +85,15 @@ internal static unsafe class TileKernels
         code.mov(r10, __[rdi + TileArguments.InputStrideAt]);
         code.lea(r11, __[r10 + (r10 * 2)]);
         code.lea(rcx, __[r10 + (r10 * 4)]);
+        // A zeroing mask of all ones or none: loads that begin at zero read nothing.
+        code.xor(esi, esi);
+        code.cmp(rsi, __[rdi + TileArguments.AddsAt]);
+        code.sbb(esi, esi);
+        code.kmovw(k1, esi);
         code.mov(rsi, __[rdi + TileArguments.SumsAt]);
         for (int i = 0; i < rows * tokens; i++)
         {
-            code.vmovups(z[i], __[rsi + (64 * i)]);
+            code.vmovups(z[i].k1.z, __[rsi + (64 * i)]);
         }
 
         code.mov(rsi, __[rdi + TileArguments.StepsAt]);

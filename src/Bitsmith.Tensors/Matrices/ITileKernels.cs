@@ -4,7 +4,7 @@ using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Matrices;
 
-/// <summary>Products of tiles: weight rows × tokens, to be added to sixteen partial sums each. See <see cref="TileArguments"/>.</summary>
+/// <summary>Products of tiles: weight rows × tokens, sixteen partial sums each. See <see cref="TileArguments"/>.</summary>
 internal unsafe interface ITileKernels
 {
     /// <summary>Rows and tokens that use the registers best.</summary>
@@ -69,7 +69,8 @@ internal readonly unsafe struct LaneTiles<TLanes> : ITileKernels
         {
             for (int token = 0; token < tokens; token++, sums += LaneMath.Width)
             {
-                TLanes.Store32(DotProduct.AddLanes(arguments->InputRow(token), arguments->WeightRow(row), TLanes.Load32(in *sums)), ref *sums);
+                TLanes sum = arguments->Adds == 0 ? TLanes.Broadcast(0) : TLanes.Load32(in *sums);
+                TLanes.Store32(DotProduct.AddLanes(arguments->InputRow(token), arguments->WeightRow(row), sum), ref *sums);
             }
         }
     }
@@ -77,7 +78,12 @@ internal readonly unsafe struct LaneTiles<TLanes> : ITileKernels
     private static void Tile2x2(TileArguments* arguments)
     {
         float* sums = arguments->Sums;
-        TLanes a0 = TLanes.Load32(in sums[0]), a1 = TLanes.Load32(in sums[16]), b0 = TLanes.Load32(in sums[32]), b1 = TLanes.Load32(in sums[48]);
+        TLanes a0 = TLanes.Broadcast(0), a1 = a0, b0 = a0, b1 = a0;
+        if (arguments->Adds != 0)
+        {
+            (a0, a1, b0, b1) = (TLanes.Load32(in sums[0]), TLanes.Load32(in sums[16]), TLanes.Load32(in sums[32]), TLanes.Load32(in sums[48]));
+        }
+
         ref float x = ref Unsafe.AsRef<float>(arguments->Inputs);
         ref float y = ref Unsafe.AsRef<float>(arguments->Weights);
         nint inputStride = arguments->InputStride / sizeof(float), weightStride = arguments->WeightStride / sizeof(float);
@@ -129,7 +135,13 @@ internal readonly unsafe struct ScalarTiles : ITileKernels
         {
             for (int token = 0; token < tokens; token++, sums += LaneMath.Width)
             {
-                DotProduct.AddScalar(arguments->InputRow(token), arguments->WeightRow(row), new Span<float>(sums, LaneMath.Width));
+                Span<float> sixteen = new(sums, LaneMath.Width);
+                if (arguments->Adds == 0)
+                {
+                    sixteen.Clear();
+                }
+
+                DotProduct.AddScalar(arguments->InputRow(token), arguments->WeightRow(row), sixteen);
             }
         }
     }

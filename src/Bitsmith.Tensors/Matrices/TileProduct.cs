@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Bitsmith.Tensors.Assembly;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -29,6 +31,7 @@ internal static unsafe class TileProduct
     /// <param name="bias">A value for each row, or null.</param>
     /// <param name="outputs">Output of the first row and token.</param>
     /// <param name="outputStride">Values from a token to the next.</param>
+    [SkipLocalsInit]
     public static void Run<TKernels>(
         TKernels kernels, byte* weights, int rows, int columns, byte* inputs, nint inputStride, int tokens, float* bias, float* outputs, nint outputStride)
         where TKernels : struct, ITileKernels
@@ -40,10 +43,10 @@ internal static unsafe class TileProduct
         for (int token = 0; token < tokens; token += tokenTile)
         {
             int tileTokens = Math.Min(tokenTile, tokens - token), tileSums = tileTokens * LaneMath.Width;
-            new Span<float>(sums, rows * tileSums).Clear();
             for (int column = 0; column < columns; column += block)
             {
                 int count = Math.Min(block, columns - column);
+                arguments.Adds = column > 0 ? 1 : 0;
                 arguments.Steps = count / step;
                 arguments.TailMask = (nint)((1UL << (count % step)) - 1);
                 arguments.Inputs = inputs + (token * inputStride) + ((nint)column * kernels.InputBytes);
@@ -65,27 +68,39 @@ internal static unsafe class TileProduct
     // sums: [rows][tokens][16].
     private static void Finish(float* sums, int rows, int tokens, float* bias, float* outputs, nint outputStride)
     {
+        if (rows == 4 && Avx.IsSupported)
+        {
+            Vector128<float> shift = bias is null ? Vector128<float>.Zero : Vector128.Load(bias);
+            for (int token = 0; token < tokens; token++, sums += LaneMath.Width)
+            {
+                Vector128<float> totals = Totals(sums, tokens * LaneMath.Width);
+                (bias is null ? totals : totals + shift).Store(outputs + (token * outputStride));
+            }
+
+            return;
+        }
+
         for (int token = 0; token < tokens; token++)
         {
             for (int row = 0; row < rows; row++)
             {
-                float total = Total(sums + (((row * tokens) + token) * LaneMath.Width));
+                float total = DotProduct.Total(new Span<float>(sums + (((row * tokens) + token) * LaneMath.Width), LaneMath.Width));
                 outputs[(token * outputStride) + row] = bias is null ? total : total + bias[row];
             }
         }
     }
 
-    private static float Total(float* sums)
+    /// <summary>The totals of four rows of sums at once, added in the tree of <see cref="DotProduct.Total"/>.</summary>
+    private static Vector128<float> Totals(float* sums, int stride)
     {
-        if (!Vector256.IsHardwareAccelerated)
-        {
-            return DotProduct.Total(new Span<float>(sums, LaneMath.Width));
-        }
+        Vector128<float> a = Quarter(sums), b = Quarter(sums + stride), c = Quarter(sums + (2 * stride)), d = Quarter(sums + (3 * stride));
+        Vector128<float> ab = Sse.MoveLowToHigh(a, b) + Sse.MoveHighToLow(b, a), cd = Sse.MoveLowToHigh(c, d) + Sse.MoveHighToLow(d, c);
+        return Sse.Shuffle(ab, cd, 0b10_00_10_00) + Sse.Shuffle(ab, cd, 0b11_01_11_01);
+    }
 
-        // The same tree in registers.
-        Vector256<float> eight = Vector256.Load(sums) + Vector256.Load(sums + 8);
-        Vector128<float> four = eight.GetLower() + eight.GetUpper();
-        Vector128<float> two = four + Vector128.Shuffle(four, Vector128.Create(2, 3, 2, 3));
-        return two[0] + two[1];
+    private static Vector128<float> Quarter(float* sums)
+    {
+        Vector256<float> half = Vector256.Load(sums) + Vector256.Load(sums + 8);
+        return half.GetLower() + half.GetUpper();
     }
 }
