@@ -56,6 +56,10 @@ public sealed partial class ModulePattern
     /// <summary>Matches the module's class name.</summary>
     public bool MatchesClass(string className) => regex is null && Text == className;
 
+    /// <summary>Matches the full module name or the module's class name.</summary>
+    /// <exception cref="ModulePatternException">The regular expression took longer than a second on one name.</exception>
+    public bool Matches(string moduleName, string className) => MatchesName(moduleName) || MatchesClass(className);
+
     // Python spells named groups and the absolute end differently; the rest that occurs in practice is the same.
     private static string FromPython(string pattern) =>
         AbsoluteEnd().Replace(pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), @"$1\z");

@@ -41,25 +41,9 @@ public sealed record QuantizationConfig(IReadOnlyList<QuantizationGroup> Groups,
         _ => "mixed-precision",
     };
 
-    /// <summary>
-    /// The group that a module belongs to, by compressed-tensors' rules: none where an ignore entry matches; else the first target, names before classes, plain
-    /// strings before regular expressions, in alphabetical order.
-    /// </summary>
+    /// <summary>Tells which group a module belongs to.</summary>
     /// <exception cref="ModulePatternException">An entry is no usable regular expression.</exception>
-    public QuantizationGroup? FindGroup(string moduleName, string className)
-    {
-        if (Ignore.Select(entry => new ModulePattern(entry)).Any(entry => entry.MatchesName(moduleName) || entry.MatchesClass(className)))
-        {
-            return null;
-        }
-
-        (ModulePattern Pattern, QuantizationGroup Group)[] targets =
-            [.. Groups.SelectMany(group => group.Targets.Select(target => (Pattern: new ModulePattern(target), Group: group)))
-                .OrderBy(entry => entry.Pattern.Rank).ThenBy(entry => entry.Pattern.Text, StringComparer.Ordinal)];
-        return targets.Where(entry => entry.Pattern.MatchesName(moduleName))
-            .Concat(targets.Where(entry => entry.Pattern.MatchesClass(className)))
-            .FirstOrDefault().Group;
-    }
+    public ModuleMatcher<QuantizationGroup> CreateMatcher() => new(Groups, group => group.Targets, Ignore);
 
     /// <summary>The object's JSON, indented by two spaces.</summary>
     public string ToJson()

@@ -17,13 +17,13 @@ public sealed class ModelWeights : IDisposable
 {
     private readonly CheckpointFolder folder;
     private readonly Dictionary<string, (SafetensorsFile File, StoredTensor Tensor)> places;
-    private readonly QuantizationConfig? quantization;
+    private readonly ModuleMatcher<QuantizationGroup>? quantization;
 
     private ModelWeights(CheckpointFolder folder)
     {
         this.folder = folder;
         places = folder.Files.SelectMany(file => file.Header.Tensors.Select(tensor => (tensor.Name, (file, tensor)))).ToDictionary(StringComparer.Ordinal);
-        quantization = QuantizationConfig.Read(folder.Config.Text, Path.Combine(folder.Path, ModelConfig.FileName));
+        quantization = QuantizationConfig.Read(folder.Config.Text, Path.Combine(folder.Path, ModelConfig.FileName))?.CreateMatcher();
     }
 
     /// <summary>config.json.</summary>

@@ -83,7 +83,7 @@ public sealed class ModuleTree
     public bool Matches(ModulePattern pattern)
     {
         ArgumentNullException.ThrowIfNull(pattern);
-        return Modules.Any(module => pattern.MatchesName(module.Name) || pattern.MatchesClass(module.ClassName));
+        return Modules.Any(module => pattern.Matches(module.Name, module.ClassName));
     }
 
     private static string OwnerOf(string tensor)

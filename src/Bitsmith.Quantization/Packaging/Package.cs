@@ -3,7 +3,6 @@ using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Json;
 using Bitsmith.Quantization.Modules;
-using Bitsmith.Quantization.Planning;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.ElementTypes;
 
@@ -43,11 +42,11 @@ public sealed class Package
         QuantizationConfig config = QuantizationConfig.Read(checkpoint.Config.Text, configPath)
             ?? throw new CheckpointException(configPath, "has no quantization_config: this checkpoint is not quantized.");
         ModuleTree modules = ModuleTree.Build(checkpoint.Config, checkpoint.Tensors, folder);
-        SchemeMatcher matcher = new(RecipeOf(config, configPath));
+        ModuleMatcher<RecipeGroup> matcher = RecipeOf(config, configPath).CreateMatcher();
         List<(ModelModule, RecipeGroup)> encoded = [];
         foreach (ModelModule module in modules.Modules.Where(module => module.Weight?.Type == ElementType.F8E4M3))
         {
-            encoded.Add((module, matcher.FindTarget(module)?.Group ?? throw new CheckpointException(
+            encoded.Add((module, matcher.FindTarget(module.Name, module.ClassName)?.Group ?? throw new CheckpointException(
                 configPath, $"no config group targets '{module.Name}', whose weight is stored as FP8. A client would read codes as weights; quantize again.")));
         }
 

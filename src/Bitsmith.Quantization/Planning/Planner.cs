@@ -109,13 +109,13 @@ public static class Planner
     {
         private readonly Recipe recipe;
         private readonly PlanOptions options;
-        private readonly SchemeMatcher schemes;
+        private readonly ModuleMatcher<RecipeGroup> schemes;
 
         public Matcher(ModuleTree modules, Recipe recipe, PlanOptions options, List<string> warnings)
         {
             this.recipe = recipe;
             this.options = options;
-            schemes = new SchemeMatcher(recipe);
+            schemes = recipe.CreateMatcher();
             foreach (ModulePattern pattern in schemes.Patterns.Where(pattern => !modules.Matches(pattern)))
             {
                 string problem = $"{recipe.Source}: '{pattern.Text}' matches no module of this checkpoint. The closest are: {string.Join(", ", NameSuggestions.Closest(pattern.Text, modules))}.";
@@ -140,7 +140,7 @@ public static class Planner
                 return (null, "MTP layer: carried along, no client reads it quantized");
             }
 
-            if (schemes.FindIgnore(module) is { } ignored)
+            if (schemes.FindIgnore(module.Name, module.ClassName) is { } ignored)
             {
                 return (null, $"ignore: {ignored.Text}");
             }
@@ -150,7 +150,7 @@ public static class Planner
                 return (null, module.Part == ModelPart.Head ? "preset: output head" : "preset: vision tower");
             }
 
-            if (schemes.FindTarget(module) is not var (target, group))
+            if (schemes.FindTarget(module.Name, module.ClassName) is not var (target, group))
             {
                 return (null, "no target matches");
             }

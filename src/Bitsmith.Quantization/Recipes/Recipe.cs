@@ -14,6 +14,20 @@ public sealed record Recipe(string Source, IReadOnlyList<RecipeGroup> Groups, IR
     /// True for a preset: it ignores what no client expects quantized (output head, vision tower), as far as the checkpoint has it.
     /// </summary>
     public bool IsPreset { get; init; }
+
+    /// <summary>Tells which group a module belongs to.</summary>
+    /// <exception cref="RecipeException">A target or ignore entry is no usable regular expression.</exception>
+    public ModuleMatcher<RecipeGroup> CreateMatcher()
+    {
+        try
+        {
+            return new ModuleMatcher<RecipeGroup>(Groups, group => group.Targets, Ignore);
+        }
+        catch (ModulePatternException problem)
+        {
+            throw new RecipeException($"{Source}: {problem.Message}", problem);
+        }
+    }
 }
 
 /// <summary>One scheme and its targets.</summary>
