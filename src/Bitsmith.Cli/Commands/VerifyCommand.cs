@@ -1,5 +1,7 @@
 using System.CommandLine;
 using Bitsmith.Cli.Rendering;
+using Bitsmith.Evaluation.Answers;
+using Bitsmith.Models.Images;
 using Bitsmith.Quantization.Verification;
 
 namespace Bitsmith.Cli.Commands;
@@ -12,19 +14,44 @@ internal static class VerifyCommand
         Argument<string> folder = new("OUT") { Description = "A quantized folder." };
         Option<string?> baseModel = new("--base") { Description = "The original model: every tensor is compared with it." };
         Option<bool> fix = new("--fix") { Description = "Make the repairs of the packaging checks." };
+        Option<string[]> pictures = new("--image") { Description = "A picture that the model describes; the answer must hold the --expect at the same place. May be repeated.", DefaultValueFactory = _ => [] };
+        Option<string[]> words = new("--expect") { Description = "A word, or words, that the description of the --image at the same place must hold. May be repeated.", DefaultValueFactory = _ => [] };
+        Option<bool> prompts = new("--prompts") { Description = "Run the model on fixed prompts and look for loops in its answers." };
+        Option<int> maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of such an answer.", DefaultValueFactory = _ => AnswerSettings.DefaultMaxTokens }.AtLeastOne();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> json = CommonOptions.Json();
-        Command command = new("verify", "Check a result: hashes, structure, content against the base model, packaging. Exits 1 with a list of what is wrong.\n\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --base ./GLM-4.6V-Flash");
+        Command command = new("verify", "Check a result: hashes, structure, content against the base model, packaging; with --image or --prompts also by running it. Exits 1 with a list of what is wrong.\n\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --base ./GLM-4.6V-Flash\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --image bridge.jpg --expect bridge --prompts");
         command.Arguments.Add(folder);
-        foreach (Option option in (Option[])[baseModel, fix, threads, json])
+        foreach (Option option in (Option[])[baseModel, fix, pictures, words, prompts, maxTokens, threads, json])
         {
             command.Options.Add(option);
         }
 
+        command.Validators.Add(result =>
+        {
+            string[] expected = result.GetValue(words) ?? [];
+            if ((result.GetValue(pictures)?.Length ?? 0) != expected.Length)
+            {
+                result.AddError("Every --image needs its --expect, in the same order.");
+            }
+
+            if (expected.Any(string.IsNullOrWhiteSpace))
+            {
+                result.AddError("--expect is empty; write a word that the answer must hold.");
+            }
+        });
         command.SetAction((parsed, cancellationToken) =>
         {
-            VerificationReport report = Run(
-                terminal, parsed.GetRequiredValue(folder), parsed.GetValue(baseModel), parsed.GetValue(fix), parsed.GetValue(threads), cancellationToken);
+            ExpectedPicture[] expected = [.. parsed.GetValue(pictures)!.Zip(parsed.GetValue(words)!, (path, word) => new ExpectedPicture(ImageDecoder.Load(path), word))];
+            AnswerSettings settings = new(expected, parsed.GetValue(prompts) ? AnswerSettings.FixedPrompts : [], parsed.GetValue(maxTokens));
+            string result = parsed.GetRequiredValue(folder);
+            VerificationReport report = Run(terminal, result, parsed.GetValue(baseModel), parsed.GetValue(fix), parsed.GetValue(threads), cancellationToken);
+            if (settings.Pictures.Count + settings.Prompts.Count > 0)
+            {
+                LineProgress<AnswerCheck> progress = new(terminal.Error, answer => $"answered {answer.Picture ?? $"\"{answer.Question}\""} with {answer.Tokens} tokens");
+                report = AnswerVerification.Run(report, result, settings, parsed.GetValue(threads), progress, cancellationToken);
+            }
+
             if (parsed.GetValue(json))
             {
                 terminal.Out.WriteLine(VerificationJson.Write(report));

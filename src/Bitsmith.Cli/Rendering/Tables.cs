@@ -1,4 +1,5 @@
 using Bitsmith.Checkpoints.Inspection;
+using Bitsmith.Evaluation.Answers;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Packaging;
@@ -98,11 +99,23 @@ internal static class CheckTable
 /// <summary>A verification for people.</summary>
 internal static class VerificationTable
 {
-    private const int Most = 50;
+    private const int Most = 50, AnswerShown = 80;
 
     public static void Write(Terminal terminal, VerificationReport report)
     {
         CheckTable.Write(terminal, report.Checks);
+        if (report.Answers is { } answers)
+        {
+            Table table = Tables.Create("asked", "verdict", ">tokens", "answer");
+            foreach (AnswerCheck answer in answers)
+            {
+                string asked = answer.Picture is null ? answer.Question : $"{answer.Picture}: {answer.Question}";
+                table.Row(asked, answer.Problem is null ? "pass" : "fail", answer.CutOff ? $"{answer.Tokens}, cut off" : $"{answer.Tokens}", Beginning(answer.Answer));
+            }
+
+            table.AddTo(terminal);
+        }
+
         foreach (Finding finding in report.Findings.Take(Most))
         {
             terminal.Out.WriteLine($"WRONG  {finding.Place}: {finding.Problem}");
@@ -114,12 +127,18 @@ internal static class VerificationTable
         }
 
         terminal.Out.WriteLine(report.IsSound
-            ? $"sound: {report.FilesHashed} files have their recorded hash, {report.TensorsCompared} tensors agree with the base model"
+            ? $"sound: {report.FilesHashed} files have their recorded hash, {report.TensorsCompared} tensors agree with the base model{(report.Answers is null ? string.Empty : $", {report.Answers.Count} answers are as expected")}"
             : $"{report.Findings.Count} finding(s)");
         if (report.FilesHashed == 0)
         {
             terminal.Out.WriteLine($"without a readable {Manifest.FileName} no hashes were compared");
         }
+    }
+
+    private static string Beginning(string answer)
+    {
+        string line = answer.Trim().ReplaceLineEndings(" ");
+        return line.Length > AnswerShown ? line[..AnswerShown] + "…" : line;
     }
 }
 

@@ -29,7 +29,7 @@ public sealed class Sampler
 
     /// <summary>Chooses the next token and counts it.</summary>
     /// <param name="logits">V logits; changed by penalties and bias.</param>
-    /// <exception cref="InvalidOperationException">No logit is finite.</exception>
+    /// <exception cref="NonFiniteLogitsException">No logit is finite.</exception>
     public int Next(Span<float> logits)
     {
         Penalize(logits);
@@ -71,7 +71,7 @@ public sealed class Sampler
             }
         }
 
-        return best >= 0 && !float.IsInfinity(logits[best]) ? best : throw new InvalidOperationException("the model's logits are not finite; the weights are damaged, or the scheme was misread");
+        return best >= 0 && !float.IsInfinity(logits[best]) ? best : throw new NonFiniteLogitsException();
     }
 
     private int Draw(ReadOnlySpan<float> logits)
@@ -130,3 +130,6 @@ public sealed class Sampler
         return kept;
     }
 }
+
+/// <summary>A model computed no number that a token could be chosen by.</summary>
+public sealed class NonFiniteLogitsException() : InvalidOperationException("the model's logits are not finite; the weights are damaged, or the scheme was misread");

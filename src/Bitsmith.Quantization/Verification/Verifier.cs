@@ -3,6 +3,7 @@ using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Evaluation.Answers;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Modules;
@@ -23,8 +24,14 @@ public sealed record Finding(string Place, string Problem);
 /// <param name="FilesHashed">Files compared with their recorded hash.</param>
 /// <param name="TensorsCompared">Tensors compared with the base model.</param>
 /// <param name="Repaired">Files that <c>--fix</c> changed.</param>
+/// <param name="Answers">What the model answered; null where it was not run.</param>
 public sealed record VerificationReport(
-    IReadOnlyList<Finding> Findings, IReadOnlyList<CheckResult> Checks, int FilesHashed, int TensorsCompared, IReadOnlyCollection<string> Repaired)
+    IReadOnlyList<Finding> Findings,
+    IReadOnlyList<CheckResult> Checks,
+    int FilesHashed,
+    int TensorsCompared,
+    IReadOnlyCollection<string> Repaired,
+    IReadOnlyList<AnswerCheck>? Answers = null)
 {
     /// <summary>True where nothing is wrong.</summary>
     public bool IsSound => Findings.Count == 0;

@@ -93,7 +93,7 @@ public sealed class SamplerTests
 
     [Fact]
     public void Logits_that_are_not_finite_are_an_error() =>
-        Assert.Throws<InvalidOperationException>(() => new Sampler(new SamplingSettings(), [], 2).Next([float.NaN, float.NaN]));
+        Assert.Throws<NonFiniteLogitsException>(() => new Sampler(new SamplingSettings(), [], 2).Next([float.NaN, float.NaN]));
 
     [Fact]
     public void Settings_come_from_generation_config_and_an_override_merges_over_them()

@@ -1,12 +1,14 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace Bitsmith.Cli.Commands;
+namespace Bitsmith.Models.Generation;
 
 /// <summary>Messages in the form that chat templates take.</summary>
-internal static class Conversation
+public static class Conversation
 {
     /// <summary>A user's message: pictures first, then the text.</summary>
+    /// <param name="text">What the user says.</param>
+    /// <param name="pictures">How many pictures belong to it.</param>
     public static JsonObject UserMessage(string text, int pictures) => Message("user", pictures == 0
         ? JsonValue.Create(text)
         : new JsonArray(
