@@ -3,7 +3,6 @@ using System.Text.Json;
 using Bitsmith.Checkpoints;
 using Bitsmith.Models;
 using Bitsmith.Models.Generation;
-using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Cli.Commands;
@@ -28,10 +27,11 @@ internal sealed class GenerationOptions
         }
     }
 
-    public GlmModel Open(ParseResult parsed) => GlmModel.Open(
-        parsed.GetRequiredValue(folder),
-        new ComputeOptions(parsed.GetValue(threads), Cpu.Default),
-        exactActivations: parsed.GetValue(activations) == "exact");
+    public GlmModel Open(ParseResult parsed)
+    {
+        bool exact = parsed.GetValue(activations) == "exact";
+        return GlmModel.Open(parsed.GetRequiredValue(folder), ComputeOptions.On(parsed.GetValue(threads), exact), exact);
+    }
 
     /// <summary>The model's defaults, the override merged over them, single options over that.</summary>
     public SamplingSettings Settings(ParseResult parsed, GlmModel model)

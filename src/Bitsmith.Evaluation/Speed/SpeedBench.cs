@@ -27,7 +27,7 @@ public static class SpeedBench
         ArgumentNullException.ThrowIfNull(settings);
         CheckpointSummary summary = CheckpointSummary.Create(folder);
         using ModelWeights weights = ModelWeights.Open(folder);
-        LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(settings.Threads, Cpu.Default), settings.ExactActivations);
+        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.On(settings.Threads, settings.ExactActivations), settings.ExactActivations);
         return new SpeedReport(
             folder,
             summary.ModelType,

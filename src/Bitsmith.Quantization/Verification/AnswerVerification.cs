@@ -2,7 +2,6 @@ using Bitsmith.Checkpoints;
 using Bitsmith.Evaluation.Answers;
 using Bitsmith.Models;
 using Bitsmith.Models.Text.Templates;
-using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Verification;
@@ -23,7 +22,7 @@ public static class AnswerVerification
         ArgumentNullException.ThrowIfNull(report);
         try
         {
-            using GlmModel model = GlmModel.Open(folder, new ComputeOptions(threads, Cpu.Default));
+            using GlmModel model = GlmModel.Open(folder, ComputeOptions.On(threads, exactInputs: false));
             IReadOnlyList<AnswerCheck> answers = AnswerChecks.Run(model, settings, progress, cancellationToken);
             IEnumerable<Finding> findings = answers.Where(answer => answer.Problem is not null).Select(answer => new Finding($"answer to {answer.Picture ?? $"\"{answer.Question}\""}", answer.Problem!));
             return report with { Answers = answers, Findings = [.. report.Findings, .. findings] };

@@ -22,6 +22,9 @@ public sealed record ComputeOptions(int Threads, InstructionSet InstructionSet, 
     /// <summary>All cores and the fastest kernels, BF16 dot products where the instruction set chosen has them.</summary>
     public static ComputeOptions Fastest { get; } = Default with { BFloat16Inputs = HasBFloat16Dot && Default.InstructionSet == InstructionSet.Avx512 };
 
+    /// <summary>The fastest kernels on so many threads, or the fastest that keep inputs exact.</summary>
+    public static ComputeOptions On(int threads, bool exactInputs) => (exactInputs ? Default : Fastest) with { Threads = threads };
+
     /// <summary>Inputs of BF16 weights are rounded to BF16; see the parameter.</summary>
     /// <exception cref="ArgumentException">This machine lacks the instruction, or the instruction set is not AVX-512.</exception>
     public bool BFloat16Inputs { get; init => field = Check(value, InstructionSet); } = Check(BFloat16Inputs, InstructionSet);
