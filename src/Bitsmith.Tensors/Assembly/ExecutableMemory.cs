@@ -23,7 +23,7 @@ internal static unsafe partial class ExecutableMemory
 
     private static bool TryStore(Action<Assembler> write, out nint start)
     {
-        Assembler assembler = new(64);
+        Assembler assembler = new(64) { PreferVex = false }; // registers 16 to 31 have no VEX form
         write(assembler);
         using MemoryStream code = new();
         assembler.Assemble(new StreamCodeWriter(code), rip: 0); // kernels jump relatively and name no address

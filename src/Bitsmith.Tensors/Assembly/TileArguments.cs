@@ -8,7 +8,7 @@ namespace Bitsmith.Tensors.Assembly;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TileArguments
 {
-    public const int SumsAt = 0, WeightsAt = 8, WeightStrideAt = 16, InputsAt = 24, InputStrideAt = 32, StepsAt = 40, TailMaskAt = 48, AddsAt = 56;
+    public const int SumsAt = 0, WeightsAt = 8, WeightStrideAt = 16, InputsAt = 24, InputStrideAt = 32, StepsAt = 40, TailMaskAt = 48, AddsAt = 56, ScalesAt = 64, BlockStepsAt = 72, TailScaleAt = 80, SignAndCodeAt = 84, SplitterAt = 88;
 
     /// <summary>[rows][tokens][16] partial sums.</summary>
     public float* Sums;
@@ -33,6 +33,24 @@ internal unsafe struct TileArguments
 
     /// <summary>0: the sums begin at zero, whatever they hold; otherwise they are added to.</summary>
     public nint Adds;
+
+    /// <summary>FP8: a factor for each block of columns, the first for the first step; 256 times the scale, because codes are widened as binary16 of another bias.</summary>
+    public float* Scales;
+
+    /// <summary>FP8: steps of a block of columns.</summary>
+    public nint BlockSteps;
+
+    /// <summary>FP8: the factor of the columns behind the last whole step.</summary>
+    public float TailScale;
+
+    // Constants of the FP8 kernels, here because every register is taken: a mask for two codes, and 2^16 + 1.
+    private readonly uint signAndCode = 0xBFFF_BFFF;
+    private readonly float splitter = 65537;
+
+    /// <summary>Arguments to be filled.</summary>
+    public TileArguments()
+    {
+    }
 
     /// <summary>binary32 inputs of a token.</summary>
     public readonly ReadOnlySpan<float> InputRow(int token) => new(Inputs + (token * InputStride), Columns);

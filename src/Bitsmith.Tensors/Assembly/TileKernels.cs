@@ -19,6 +19,12 @@ internal enum TileWeights
 
     /// <summary>bfloat16 times bfloat16 inputs: <c>vdpbf16ps</c>.</summary>
     BFloat16Dot,
+
+    /// <summary>FP8 E4M3 codes, none of them NaN, with a factor for each block of columns, widened to binary32.</summary>
+    Fp8,
+
+    /// <summary>As <see cref="Fp8"/>, and the weight (code times scale) is rounded to bfloat16; the scale has 8 significant bits.</summary>
+    Fp8BFloat16,
 }
 
 /// <summary>
@@ -31,10 +37,10 @@ internal static unsafe class TileKernels
     /// <summary>Most weight rows of a tile.</summary>
     public const int MaxRows = 4;
 
-    /// <summary>Most tokens of a tile: 24 sums, 4 rows and one input leave 3 of 32 registers.</summary>
+    /// <summary>Most tokens of a tile: 24 sums, 4 rows, 3 inputs and a scale are all 32 registers.</summary>
     public const int MaxTokens = 6;
 
-    private static readonly nint[] Kernels = new nint[4 * MaxRows * MaxTokens];
+    private static readonly nint[] Kernels = new nint[(int)(TileWeights.Fp8BFloat16 + 1) * MaxRows * MaxTokens];
     private static readonly Lock Assembling = new();
 
     /// <summary>True where this CPU and system run assembled AVX-512 kernels.</summary>
@@ -75,8 +81,9 @@ internal static unsafe class TileKernels
             zmm16, zmm17, zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30, zmm31,
         ];
         const int FirstRow = MaxRows * MaxTokens, Input = FirstRow + MaxRows;
-        int weightStep = kind switch { TileWeights.Single or TileWeights.BFloat16Dot => 64, _ => 32 };
-        Label loop = code.CreateLabel(), tail = code.CreateLabel(), done = code.CreateLabel();
+        AssemblerRegisterZMM scale = zmm31;
+        int weightStep = kind switch { TileWeights.Single or TileWeights.BFloat16Dot => 64, TileWeights.Fp8 or TileWeights.Fp8BFloat16 => 16, _ => 32 };
+        Label block = code.CreateLabel(), loop = code.CreateLabel(), tail = code.CreateLabel(), done = code.CreateLabel();
 
         code.mov(rax, __[rdi + TileArguments.WeightsAt]);
         code.mov(rdx, __[rdi + TileArguments.WeightStrideAt]);
@@ -99,12 +106,22 @@ internal static unsafe class TileKernels
         code.mov(rsi, __[rdi + TileArguments.StepsAt]);
         code.test(rsi, rsi);
         code.jz(tail);
+        if (kind >= TileWeights.Fp8)
+        {
+            BeginBlock();
+        }
+
         code.Label(ref loop);
         Step(masked: false);
         code.add(rax, weightStep);
         code.add(r9, 64);
         code.dec(rsi);
         code.jnz(loop);
+        if (kind >= TileWeights.Fp8)
+        {
+            code.cmp(__qword_ptr[rdi + TileArguments.StepsAt], 0);
+            code.jnz(block);
+        }
 
         code.Label(ref tail);
         code.mov(rsi, __[rdi + TileArguments.TailMaskAt]);
@@ -119,6 +136,11 @@ internal static unsafe class TileKernels
             code.kmovw(k1, esi);
         }
 
+        if (kind >= TileWeights.Fp8)
+        {
+            code.vbroadcastss(scale, __dword_ptr[rdi + TileArguments.TailScaleAt]);
+        }
+
         Step(masked: true);
         code.Label(ref done);
         code.mov(rsi, __[rdi + TileArguments.SumsAt]);
@@ -130,6 +152,23 @@ internal static unsafe class TileKernels
         code.vzeroupper();
         code.ret();
 
+        // Takes the factor of the next block of columns and the steps that are left of it; what the arguments count is used up.
+        void BeginBlock()
+        {
+            Label whole = code.CreateLabel();
+            code.Label(ref block);
+            code.mov(rsi, __[rdi + TileArguments.ScalesAt]);
+            code.vbroadcastss(scale, __dword_ptr[rsi]);
+            code.add(rsi, sizeof(float));
+            code.mov(__[rdi + TileArguments.ScalesAt], rsi);
+            code.mov(rsi, __[rdi + TileArguments.StepsAt]);
+            code.cmp(rsi, __[rdi + TileArguments.BlockStepsAt]);
+            code.jbe(whole);
+            code.mov(rsi, __[rdi + TileArguments.BlockStepsAt]);
+            code.Label(ref whole);
+            code.sub(__[rdi + TileArguments.StepsAt], rsi);
+        }
+
         void Step(bool masked)
         {
             for (int row = 0; row < rows; row++)
@@ -139,7 +178,7 @@ internal static unsafe class TileKernels
 
             for (int token = 0; token < tokens; token++)
             {
-                AssemblerRegisterZMM input = z[Input + (token % 4)];
+                AssemblerRegisterZMM input = z[Input + (token % 3)];
                 AssemblerMemoryOperand place = token switch { 0 => __[r9], 1 => __[r9 + r10], 2 => __[r9 + (r10 * 2)], 3 => __[r9 + r11], 4 => __[r9 + (r10 * 4)], _ => __[r9 + rcx] };
                 if (masked && kind == TileWeights.BFloat16Dot)
                 {
@@ -180,6 +219,9 @@ internal static unsafe class TileKernels
                     code.vpmovzxwd(masking, place);
                     code.vpslld(target, target, 16);
                     break;
+                case TileWeights.Fp8 or TileWeights.Fp8BFloat16:
+                    LoadFp8(target, masked, place);
+                    break;
                 default:
                     if (masked)
                     {
@@ -191,6 +233,26 @@ internal static unsafe class TileKernels
                     }
 
                     break;
+            }
+        }
+
+        // Sign extension puts the sign into bits 15 to 7 of a word and the code's other bits below; 7 places up, with bit 14 cleared, that is binary16 of 1/256 the value, subnormals
+        // included. NaN, 0x7F, would become 480: callers look for it first.
+        void LoadFp8(AssemblerRegisterZMM target, bool masked, AssemblerMemoryOperand place)
+        {
+            AssemblerRegisterYMM words = new((Register)((int)Register.YMM0 + Array.IndexOf(z, target)));
+            code.vpmovsxbw(masked ? words.k1.z : words, place);
+            code.vpsllw(words, words, 7);
+            code.vpandd(words, words, __dword_bcst[rdi + TileArguments.SignAndCodeAt]);
+            code.vcvtph2ps(target, words);
+            code.vmulps(target, target, scale);
+            if (kind == TileWeights.Fp8BFloat16)
+            {
+                // Veltkamp's split, c - (c - w) with c = 65537 w, keeps the upper 8 bits. It rounds to nearest; that ties go to even holds for all products of 4 and 8 bits.
+                AssemblerRegisterZMM shifted = z[Input];
+                code.vmulps(shifted, target, __dword_bcst[rdi + TileArguments.SplitterAt]);
+                code.vsubps(target, shifted, target);
+                code.vsubps(target, shifted, target);
             }
         }
     }

@@ -55,7 +55,7 @@ internal sealed unsafe class DenseMatrix : WeightMatrix
             if (IsRounded(compute))
             {
                 TileProduct.Run(
-                    new AssembledTiles(TileWeights.BFloat16Dot), weights, count, Columns, inputs.BFloat16(compute), inputs.BFloat16Stride, inputs.Tokens, bias, outputs, Rows);
+                    new AssembledTiles(TileWeights.BFloat16Dot, weights, Columns), count, Columns, inputs.BFloat16(compute), inputs.BFloat16Stride, inputs.Tokens, bias, outputs, Rows);
             }
             else if (type == ElementType.F32)
             {
@@ -63,7 +63,7 @@ internal sealed unsafe class DenseMatrix : WeightMatrix
             }
             else
             {
-                MultiplyRows(new AssembledTiles(type == ElementType.F16 ? TileWeights.Half : TileWeights.BFloat16), weights, count, inputs, bias, outputs);
+                MultiplyRows(new AssembledTiles(type == ElementType.F16 ? TileWeights.Half : TileWeights.BFloat16, weights, Columns), count, inputs, bias, outputs);
             }
         }
     }

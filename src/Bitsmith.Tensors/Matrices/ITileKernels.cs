@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Bitsmith.Tensors.Assembly;
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Matrices;
@@ -13,48 +14,95 @@ internal unsafe interface ITileKernels
     /// <inheritdoc cref="Rows"/>
     int Tokens { get; }
 
-    /// <summary>Bytes of a weight and of an input.</summary>
-    int WeightBytes { get; }
-
-    /// <inheritdoc cref="WeightBytes"/>
+    /// <summary>Bytes of an input.</summary>
     int InputBytes { get; }
 
     /// <summary>Columns of a step.</summary>
     int StepColumns { get; }
 
-    /// <summary>Adds the products of up to <see cref="Rows"/> × <see cref="Tokens"/>.</summary>
+    /// <summary>Sets where the weights of a row are, from a column on.</summary>
+    /// <param name="row">A row of the panel; a multiple of <see cref="Rows"/>.</param>
+    /// <param name="column">A column; a multiple of <see cref="TileProduct.BlockBytes"/> / <see cref="InputBytes"/>.</param>
+    /// <param name="arguments">Receives the place.</param>
+    void Place(int row, int column, TileArguments* arguments);
+
+    /// <summary>Makes the products of up to <see cref="Rows"/> × <see cref="Tokens"/>.</summary>
     void Run(int rows, int tokens, TileArguments* arguments);
 }
 
 /// <summary>Kernels assembled for AVX-512.</summary>
-internal readonly unsafe struct AssembledTiles(TileWeights weights) : ITileKernels
+internal readonly unsafe struct AssembledTiles(TileWeights kind, byte* weights, int columns) : ITileKernels
 {
     public int Rows => TileKernels.MaxRows;
 
     public int Tokens => TileKernels.MaxTokens;
 
-    public int WeightBytes => weights == TileWeights.Single ? 4 : 2;
+    public int InputBytes => kind == TileWeights.BFloat16Dot ? sizeof(ushort) : sizeof(float);
 
-    public int InputBytes => weights == TileWeights.BFloat16Dot ? 2 : 4;
+    public int StepColumns => TileKernels.StepColumns(kind);
 
-    public int StepColumns => TileKernels.StepColumns(weights);
+    private int WeightBytes => kind == TileWeights.Single ? sizeof(float) : sizeof(ushort);
 
-    public void Run(int rows, int tokens, TileArguments* arguments) => TileKernels.Get(weights, rows, tokens)(arguments);
+    public void Place(int row, int column, TileArguments* arguments)
+    {
+        arguments->WeightStride = (nint)columns * WeightBytes;
+        arguments->Weights = weights + (((long)row * columns) + column) * WeightBytes;
+    }
+
+    public void Run(int rows, int tokens, TileArguments* arguments) => TileKernels.Get(kind, rows, tokens)(arguments);
+}
+
+/// <summary>The assembled kernel for FP8 codes. Rows of a tile share their scales.</summary>
+/// <param name="kind"><see cref="TileWeights.Fp8"/> or <see cref="TileWeights.Fp8BFloat16"/>.</param>
+/// <param name="codes">First code of the panel.</param>
+/// <param name="columns">Columns.</param>
+/// <param name="factors">256 times the scales: [block rows][block columns].</param>
+/// <param name="firstRow">The panel's first row inside its block row.</param>
+/// <param name="block">Shape of a block: a multiple of 4 × 16.</param>
+internal readonly unsafe struct AssembledFp8Tiles(TileWeights kind, byte* codes, int columns, float* factors, int firstRow, BlockShape block) : ITileKernels
+{
+    public int Rows => TileKernels.MaxRows;
+
+    public int Tokens => TileKernels.MaxTokens;
+
+    public int InputBytes => sizeof(float);
+
+    public int StepColumns => LaneMath.Width;
+
+    public void Place(int row, int column, TileArguments* arguments)
+    {
+        int gridColumns = (columns + block.Columns - 1) / block.Columns, blockRow = (firstRow + row) / block.Rows, steps = block.Columns / LaneMath.Width;
+        arguments->WeightStride = columns;
+        arguments->Weights = codes + ((long)row * columns) + column;
+        arguments->Scales = factors + (blockRow * gridColumns) + (column / block.Columns);
+        arguments->BlockSteps = steps;
+        arguments->TailScale = factors[((blockRow + 1) * gridColumns) - 1];
+    }
+
+    public void Run(int rows, int tokens, TileArguments* arguments)
+    {
+        TileArguments used = *arguments; // the kernel counts in them
+        TileKernels.Get(kind, rows, tokens)(&used);
+    }
 }
 
 /// <summary>binary32 kernels on any vectors: two rows × two tokens at a time.</summary>
-internal readonly unsafe struct LaneTiles<TLanes> : ITileKernels
+internal readonly unsafe struct LaneTiles<TLanes>(byte* weights, int columns) : ITileKernels
     where TLanes : struct, ILanes16<TLanes>
 {
     public int Rows => 2;
 
     public int Tokens => 2;
 
-    public int WeightBytes => sizeof(float);
-
     public int InputBytes => sizeof(float);
 
     public int StepColumns => LaneMath.Width;
+
+    public void Place(int row, int column, TileArguments* arguments)
+    {
+        arguments->WeightStride = (nint)columns * sizeof(float);
+        arguments->Weights = weights + ((((long)row * columns) + column) * sizeof(float));
+    }
 
     public void Run(int rows, int tokens, TileArguments* arguments)
     {
@@ -116,17 +164,21 @@ internal readonly unsafe struct LaneTiles<TLanes> : ITileKernels
 }
 
 /// <summary>The definition: plain C#.</summary>
-internal readonly unsafe struct ScalarTiles : ITileKernels
+internal readonly unsafe struct ScalarTiles(byte* weights, int columns) : ITileKernels
 {
     public int Rows => 1;
 
     public int Tokens => 1;
 
-    public int WeightBytes => sizeof(float);
-
     public int InputBytes => sizeof(float);
 
     public int StepColumns => LaneMath.Width;
+
+    public void Place(int row, int column, TileArguments* arguments)
+    {
+        arguments->WeightStride = (nint)columns * sizeof(float);
+        arguments->Weights = weights + ((((long)row * columns) + column) * sizeof(float));
+    }
 
     public void Run(int rows, int tokens, TileArguments* arguments)
     {

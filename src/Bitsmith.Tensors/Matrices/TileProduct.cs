@@ -13,7 +13,7 @@ namespace Bitsmith.Tensors.Matrices;
 internal static unsafe class TileProduct
 {
     // 6 tokens × 1024 binary32 or 2048 bfloat16 inputs: 24 KB.
-    private const int BlockBytes = 4096;
+    public const int BlockBytes = 4096;
 
     /// <summary>Rows of a panel: at most 64, and no more than stay in the second-level cache.</summary>
     public static int PanelRows(long rowBytes) => (int)Math.Clamp(PanelBytes / rowBytes / TileKernels.MaxRows * TileKernels.MaxRows, TileKernels.MaxRows, MaxPanelRows);
@@ -21,8 +21,7 @@ internal static unsafe class TileProduct
     private const int PanelBytes = 384 << 10, MaxPanelRows = 64;
 
     /// <summary>outputs[token, row] = inputs[token] · weights[row] (+ bias[row]).</summary>
-    /// <param name="kernels">Kernels.</param>
-    /// <param name="weights">First weight; rows follow each other.</param>
+    /// <param name="kernels">Kernels, and the weights.</param>
     /// <param name="rows">Rows, at most 64.</param>
     /// <param name="columns">Columns.</param>
     /// <param name="inputs">First input.</param>
@@ -33,13 +32,12 @@ internal static unsafe class TileProduct
     /// <param name="outputStride">Values from a token to the next.</param>
     [SkipLocalsInit]
     public static void Run<TKernels>(
-        TKernels kernels, byte* weights, int rows, int columns, byte* inputs, nint inputStride, int tokens, float* bias, float* outputs, nint outputStride)
+        TKernels kernels, int rows, int columns, byte* inputs, nint inputStride, int tokens, float* bias, float* outputs, nint outputStride)
         where TKernels : struct, ITileKernels
     {
         int step = kernels.StepColumns, block = BlockBytes / kernels.InputBytes, rowTile = kernels.Rows, tokenTile = kernels.Tokens;
-        nint weightStride = (nint)columns * kernels.WeightBytes;
         float* sums = stackalloc float[MaxPanelRows * TileKernels.MaxTokens * LaneMath.Width];
-        TileArguments arguments = new() { WeightStride = weightStride, InputStride = inputStride };
+        TileArguments arguments = new() { InputStride = inputStride };
         for (int token = 0; token < tokens; token += tokenTile)
         {
             int tileTokens = Math.Min(tokenTile, tokens - token), tileSums = tileTokens * LaneMath.Width;
@@ -52,7 +50,7 @@ internal static unsafe class TileProduct
                 arguments.Inputs = inputs + (token * inputStride) + ((nint)column * kernels.InputBytes);
                 for (int row = 0; row < rows; row += rowTile)
                 {
-                    arguments.Weights = weights + (row * weightStride) + ((nint)column * kernels.WeightBytes);
+                    kernels.Place(row, column, &arguments);
                     arguments.Sums = sums + (row * tileSums);
                     kernels.Run(Math.Min(rowTile, rows - row), tileTokens, &arguments);
                 }

@@ -11,7 +11,7 @@ namespace Bitsmith.Tensors.Matrices;
 public abstract unsafe class WeightMatrix(int rows, int columns)
 {
     [ThreadStatic]
-    private static AlignedMemory? widened;
+    private static AlignedMemory? scratch;
 
     /// <summary>Out features.</summary>
     public int Rows { get; } = rows;
@@ -62,7 +62,8 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
 
         Prepare(inputs, compute);
         // A panel for each task, but no fewer tasks than threads.
-        int each = Math.Min(TileProduct.PanelRows(PanelRowBytes(compute)), Math.Max(1, (Rows + compute.Threads - 1) / compute.Threads));
+        int share = (Rows + compute.Threads - 1) / compute.Threads, tiles = (share + TileKernels.MaxRows - 1) / TileKernels.MaxRows;
+        int each = Math.Min(TileProduct.PanelRows(PanelRowBytes(compute)), tiles * TileKernels.MaxRows);
         compute.Run((Rows + each - 1) / each, new Panels(this, each, inputs, bias, outputs, compute));
     }
 
@@ -83,8 +84,7 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <param name="compute">Kernels.</param>
     private protected virtual void MultiplyPanel(int first, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
     {
-        widened ??= new AlignedMemory();
-        byte* panel = widened.Require((long)count * Columns * sizeof(float));
+        byte* panel = Scratch((long)count * Columns * sizeof(float));
         Read(first, count, new Span<float>(panel, count * Columns), compute.InstructionSet);
         MultiplySingles(panel, count, inputs, bias, outputs, compute);
     }
@@ -95,32 +95,35 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
         switch (compute.InstructionSet)
         {
             case InstructionSet.Avx512 when TileKernels.IsAvailable:
-                MultiplyRows(new AssembledTiles(TileWeights.Single), weights, count, inputs, bias, outputs);
+                MultiplyRows(new AssembledTiles(TileWeights.Single, weights, Columns), count, inputs, bias, outputs);
                 break;
             case InstructionSet.Avx512:
-                MultiplyRows(new LaneTiles<Lanes512>(), weights, count, inputs, bias, outputs);
+                MultiplyRows(new LaneTiles<Lanes512>(weights, Columns), count, inputs, bias, outputs);
                 break;
             case InstructionSet.Avx2:
-                MultiplyRows(new LaneTiles<Lanes256>(), weights, count, inputs, bias, outputs);
+                MultiplyRows(new LaneTiles<Lanes256>(weights, Columns), count, inputs, bias, outputs);
                 break;
             case InstructionSet.Vector128:
-                MultiplyRows(new LaneTiles<Lanes128>(), weights, count, inputs, bias, outputs);
+                MultiplyRows(new LaneTiles<Lanes128>(weights, Columns), count, inputs, bias, outputs);
                 break;
             default:
-                MultiplyRows(new ScalarTiles(), weights, count, inputs, bias, outputs);
+                MultiplyRows(new ScalarTiles(weights, Columns), count, inputs, bias, outputs);
                 break;
         }
     }
 
     /// <summary>Multiplies rows with kernels that take binary32 inputs.</summary>
-    private protected void MultiplyRows<TKernels>(TKernels kernels, byte* weights, int count, MatrixInput inputs, float* bias, float* outputs)
+    private protected void MultiplyRows<TKernels>(TKernels kernels, int count, MatrixInput inputs, float* bias, float* outputs)
         where TKernels : struct, ITileKernels
     {
         fixed (float* values = inputs.Values.Span)
         {
-            TileProduct.Run(kernels, weights, count, Columns, (byte*)values, (nint)Columns * sizeof(float), inputs.Tokens, bias, outputs, Rows);
+            TileProduct.Run(kernels, count, Columns, (byte*)values, (nint)Columns * sizeof(float), inputs.Tokens, bias, outputs, Rows);
         }
     }
+
+    /// <summary>Memory of this thread, until it asks again.</summary>
+    private protected static byte* Scratch(long bytes) => (scratch ??= new AlignedMemory()).Require(bytes);
 
     private protected static void Require(TensorBytes bytes, long expected, string parameter)
     {

@@ -88,6 +88,51 @@ public sealed class WeightMatrixTests
     }
 
     [Theory]
+    [InlineData(128, 128, 300, 2051)]
+    [InlineData(128, 128, 257, 1024)]
+    [InlineData(32, 32, 70, 1500)]
+    [InlineData(4, 16, 9, 47)]
+    [InlineData(48, 80, 100, 2000)]
+    [InlineData(7, 33, 30, 100)]
+    public void Fp8_products_are_those_of_the_widened_codes_bit_for_bit_whatever_the_bytes(int blockRows, int blockColumns, int rows, int columns)
+    {
+        const int Tokens = 7;
+        Random random = new(rows + columns);
+        BlockShape block = new(blockRows, blockColumns);
+        (int gridRows, int gridColumns) = block.GridOf(rows, columns);
+        foreach ((bool hostile, ElementType type) in from hostile in (bool[])[false, true] from type in (ElementType[])[ElementType.F32, ElementType.BF16, ElementType.F16] select (hostile, type))
+        {
+            byte[] codes = new byte[rows * columns], scales = new byte[gridRows * gridColumns * type.Bytes()];
+            random.NextBytes(codes); // all 256 codes, NaN among them
+            float[] factors = [.. Enumerable.Range(0, gridRows * gridColumns).Select(_ => hostile ? BitConverter.Int32BitsToSingle(random.Next()) : random.NextSingle())];
+            ElementConversion.FromSingle(type, factors, scales);
+            if (!hostile)
+            {
+                // NaN in a few rows only, so that there is something else to compare.
+                for (int i = 0; i < codes.Length; i++)
+                {
+                    codes[i] = (codes[i] & 0x7F) == 0x7F && i / columns % 5 != 0 ? (byte)0 : codes[i];
+                }
+            }
+
+            WeightMatrix matrix = WeightMatrix.Fp8(rows, columns, block, TensorBytes.FromArray(codes), type, TensorBytes.FromArray(scales));
+            float[] inputs = [.. Enumerable.Range(0, Tokens * columns).Select(_ => random.NextSingle() - 0.5f)], stored = new float[rows * columns], outputs = new float[Tokens * rows];
+            matrix.Read(0, rows, stored, InstructionSet.Scalar);
+            using MatrixInput input = new();
+            input.Set(inputs, Tokens);
+            foreach (InstructionSet set in Cpu.Available)
+            {
+                matrix.Multiply(input, default, outputs, new ComputeOptions(2, set));
+                for (int i = 0; i < outputs.Length; i++)
+                {
+                    (int token, int row) = Math.DivRem(i, rows);
+                    Assert.Equal(DotProduct.Of(inputs.AsSpan(token * columns, columns), stored.AsSpan(row * columns, columns), set), outputs[i]);
+                }
+            }
+        }
+    }
+
+    [Theory]
     [InlineData(float.NaN, 1f, float.NaN)]
     [InlineData(float.PositiveInfinity, 1f, float.PositiveInfinity)]
     [InlineData(float.PositiveInfinity, 0f, float.NaN)]
