@@ -78,7 +78,7 @@ public sealed class BatchTests
             for (int token = 0; token < 150; token++)
             {
                 before = token == 100 ? GC.GetAllocatedBytesForCurrentThread() : before;
-                model.Embed([token], hidden);
+                model.Embed([token % model.Config.VocabSize], hidden);
                 model.Begin(pass, new SequenceRun(cache, 1));
                 model.Forward(hidden, pass);
                 model.Logits(hidden, logits, pass);

@@ -59,18 +59,21 @@ internal static unsafe class TileKernels
     public static delegate* unmanaged<TileArguments*, void> Get(TileWeights weights, int rows, int tokens)
     {
         ref nint kernel = ref Kernels[((((int)weights * MaxRows) + rows - 1) * MaxTokens) + tokens - 1];
-        if (kernel == 0)
-        {
-            lock (Assembling)
-            {
-                if (kernel == 0)
-                {
-                    Volatile.Write(ref kernel, ExecutableMemory.Store(code => Write(code, weights, rows, tokens)));
-                }
-            }
-        }
+        return (delegate* unmanaged<TileArguments*, void>)(kernel == 0 ? Assemble(ref kernel, weights, rows, tokens) : kernel);
+    }
 
-        return (delegate* unmanaged<TileArguments*, void>)kernel;
+    // Apart from its only caller, which would otherwise allocate the lambda's captures each time.
+    private static nint Assemble(ref nint kernel, TileWeights weights, int rows, int tokens)
+    {
+        lock (Assembling)
+        {
+            if (kernel == 0)
+            {
+                Volatile.Write(ref kernel, ExecutableMemory.Store(code => Write(code, weights, rows, tokens)));
+            }
+
+            return kernel;
+        }
     }
 
     private static void Write(Assembler code, TileWeights kind, int rows, int tokens)
