@@ -2,6 +2,7 @@ using Bitsmith.Checkpoints;
 using Bitsmith.Models.Architectures;
 using Bitsmith.Models.Layers;
 using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models;
@@ -50,8 +51,12 @@ public sealed class LanguageModel
         return new LanguageModel(DecoderConfig.Read(weights.Config, weights.Folder), weights, architecture, compute, exactActivations);
     }
 
-    /// <summary>An empty cache for a sequence of at most this many tokens.</summary>
-    public KvCache NewCache(int capacity) => new(Config.NumHiddenLayers, Config.NumKeyValueHeads, Config.HeadDim, capacity);
+    /// <summary>An empty cache for a sequence of at most this many tokens; the caller disposes it.</summary>
+    /// <param name="capacity">Most tokens.</param>
+    /// <param name="type">What keys and values are stored as: F32, BF16, F16 or F8_E4M3.</param>
+    /// <exception cref="ArgumentException">The type is none of the four.</exception>
+    public KvCache NewCache(int capacity, ElementType type = ElementType.F32) =>
+        new(Config.NumHiddenLayers, Config.NumKeyValueHeads, Config.HeadDim, capacity, type);
 
     /// <summary>Embeddings [tokens × D].</summary>
     /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>

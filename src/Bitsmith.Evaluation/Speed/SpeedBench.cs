@@ -84,7 +84,7 @@ public static class SpeedBench
 
     private static void RunOnce(LanguageModel model, int[] tokens, int promptTokens, CancellationToken cancellationToken)
     {
-        KvCache cache = model.NewCache(tokens.Length);
+        using KvCache cache = model.NewCache(tokens.Length);
         int start = 0;
         while (start < tokens.Length)
         {

@@ -30,7 +30,7 @@ public static class TokenGenerator
         LanguageModel model, PreparedPrompt prompt, SamplingSettings settings, int context, CancellationToken cancellationToken)
     {
         int count = prompt.Ids.Count, width = model.Config.HiddenSize, axes = model.Config.MropeSection is null ? 1 : 3;
-        KvCache cache = model.NewCache(context);
+        using KvCache cache = model.NewCache(context);
         Sampler sampler = new(settings, [.. prompt.Ids], model.Config.VocabSize);
         float[] hidden = [];
         for (int start = 0; start < count; start += PassTokens)

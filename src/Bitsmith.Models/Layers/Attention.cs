@@ -1,5 +1,6 @@
+using Bitsmith.Tensors.Attention;
 using Bitsmith.Tensors.InstructionSets;
-using Bitsmith.Tensors.Matrices;
+using Bitsmith.Tensors.Threading;
 
 namespace Bitsmith.Models.Layers;
 
@@ -9,6 +10,9 @@ namespace Bitsmith.Models.Layers;
 /// </summary>
 internal sealed class Attention
 {
+    // Queries that use a widened block of keys and values; their outputs stay in the second-level cache.
+    private const int RowsPerTask = 128;
+
     private readonly int layer, heads, kvHeads, headDim;
     private readonly RotaryPairing pairing;
 
@@ -47,75 +51,141 @@ internal sealed class Attention
         QueryNorm?.Apply(queries.Span, queries.Span, pass.Compute.InstructionSet);
         KeyNorm?.Apply(keys.Span, keys.Span, pass.Compute.InstructionSet);
 
-        int first = 0;
-        foreach (SequenceRun run in pass.Runs)
-        {
-            Store(run, first, queries.Span, keys.Span, values.Span, pass);
-            SequenceRun current = run;
-            int start = first;
-            pass.Compute.For(heads, head =>
-            {
-                float[] scores = new float[current.Cache.Length + current.Tokens];
-                for (int token = 0; token < current.Tokens; token++)
-                {
-                    Span<float> result = Head(attended.Span, start + token, head, heads);
-                    result.Clear();
-                    Attend(
-                        Head(queries.Span, start + token, head, heads), head / (heads / kvHeads), scores.AsSpan(0, current.Cache.Length + token + 1), result, current.Cache, pass.Compute.InstructionSet);
-                }
-            });
-            first += run.Tokens;
-        }
-
+        StoreTask store = new(this, queries, keys, values, pass);
+        pass.Compute.Run(store.Count, store);
+        AttendTask attend = new(this, queries, attended, pass);
+        pass.Compute.Run(attend.Count, attend);
         Output.Forward(attended, tokens, output, pass);
     }
 
-    /// <summary>Rotates queries and keys, and puts keys and values into the cache.</summary>
-    private void Store(SequenceRun run, int first, Span<float> queries, Span<float> keys, Span<float> values, ForwardPass pass)
-    {
-        for (int token = first; token < first + run.Tokens; token++)
-        {
-            for (int head = 0; head < heads; head++)
-            {
-                RotaryEmbedding.Rotate(Head(queries, token, head, heads), pass.Rotary, token, pairing);
-            }
+    private int RowWidth => heads * headDim;
 
-            for (int head = 0; head < kvHeads; head++)
+    private int KeyWidth => kvHeads * headDim;
+
+    /// <summary>
+    /// Rotates queries and keys, and puts keys and values into the caches: for the new tokens of a sequence that lie in one block of positions, so that no two tasks store into one group.
+    /// </summary>
+    private readonly struct StoreTask(Attention layer, Memory<float> queries, Memory<float> keys, Memory<float> values, ForwardPass pass) : IParallelWork
+    {
+        public int Count
+        {
+            get
             {
-                Span<float> key = Head(keys, token, head, kvHeads);
-                RotaryEmbedding.Rotate(key, pass.Rotary, token, pairing);
-                key.CopyTo(run.Cache.Key(layer, head, run.Cache.Length + token - first));
-                Head(values, token, head, kvHeads).CopyTo(run.Cache.Value(layer, head, run.Cache.Length + token - first));
+                int count = 0;
+                foreach (SequenceRun run in pass.Runs)
+                {
+                    count += Blocks(run);
+                }
+
+                return count;
             }
         }
+
+        public void Run(int task)
+        {
+            int first = 0;
+            foreach (SequenceRun run in pass.Runs)
+            {
+                int blocks = Blocks(run);
+                if (task < blocks)
+                {
+                    int start = run.Cache.Length, from = ((start / AttentionKernel.Block) + task) * AttentionKernel.Block;
+                    for (int position = Math.Max(start, from); position < Math.Min(start + run.Tokens, from + AttentionKernel.Block); position++)
+                    {
+                        Store(run.Cache, position, first + position - start);
+                    }
+
+                    return;
+                }
+
+                (task, first) = (task - blocks, first + run.Tokens);
+            }
+        }
+
+        private void Store(KvCache cache, int position, int token)
+        {
+            InstructionSet set = pass.Compute.InstructionSet;
+            Span<float> query = queries.Span.Slice(token * layer.RowWidth, layer.RowWidth);
+            Span<float> key = keys.Span.Slice(token * layer.KeyWidth, layer.KeyWidth), value = values.Span.Slice(token * layer.KeyWidth, layer.KeyWidth);
+            RotaryEmbedding.Rotate(query, layer.headDim, pass.Rotary, token, layer.pairing, set);
+            RotaryEmbedding.Rotate(key, layer.headDim, pass.Rotary, token, layer.pairing, set);
+            for (int head = 0; head < layer.kvHeads; head++)
+            {
+                cache.Store(layer.layer, head, position, key.Slice(head * layer.headDim, layer.headDim), value.Slice(head * layer.headDim, layer.headDim), set);
+            }
+        }
+
+        private static int Blocks(SequenceRun run) =>
+            run.Tokens == 0 ? 0 : ((run.Cache.Length + run.Tokens - 1) / AttentionKernel.Block) - (run.Cache.Length / AttentionKernel.Block) + 1;
     }
 
-    private void Attend(ReadOnlySpan<float> query, int kvHead, Span<float> scores, Span<float> result, KvCache cache, InstructionSet instructionSet)
+    /// <summary>
+    /// Attention of some tokens of a sequence with one key/value head: all queries of the head or, where there would be fewer tasks than threads, a part of them.
+    /// </summary>
+    private readonly struct AttendTask : IParallelWork
     {
-        float scale = 1 / MathF.Sqrt(headDim), largest = float.NegativeInfinity;
-        for (int position = 0; position < scores.Length; position++)
-        {
-            scores[position] = DotProduct.Of(query, cache.Key(layer, kvHead, position), instructionSet) * scale;
-            largest = MathF.Max(largest, scores[position]);
-        }
+        private readonly Attention layer;
+        private readonly Memory<float> queries, attended;
+        private readonly ForwardPass pass;
+        private readonly int group, tokensEach, parts, headsEach;
 
-        float sum = 0;
-        for (int position = 0; position < scores.Length; position++)
+        public AttendTask(Attention layer, Memory<float> queries, Memory<float> attended, ForwardPass pass)
         {
-            scores[position] = MathF.Exp(scores[position] - largest);
-            sum += scores[position];
-        }
-
-        for (int position = 0; position < scores.Length; position++)
-        {
-            float weight = scores[position] / sum;
-            ReadOnlySpan<float> value = cache.Value(layer, kvHead, position);
-            for (int i = 0; i < result.Length; i++)
+            (this.layer, this.queries, this.attended, this.pass) = (layer, queries, attended, pass);
+            group = layer.heads / layer.kvHeads;
+            tokensEach = Math.Max(1, RowsPerTask / group);
+            (parts, headsEach) = (1, group);
+            int whole = Count;
+            if (whole < pass.Compute.Threads)
             {
-                result[i] += weight * value[i];
+                headsEach = Math.Max(1, group * whole / pass.Compute.Threads);
+                parts = (group + headsEach - 1) / headsEach;
             }
         }
-    }
 
-    private Span<float> Head(Span<float> rows, int token, int head, int count) => rows.Slice(((token * count) + head) * headDim, headDim);
+        public int Count
+        {
+            get
+            {
+                int count = 0;
+                foreach (SequenceRun run in pass.Runs)
+                {
+                    count += Tiles(run) * layer.kvHeads * parts;
+                }
+
+                return count;
+            }
+        }
+
+        public void Run(int task)
+        {
+            int first = 0;
+            foreach (SequenceRun run in pass.Runs)
+            {
+                int tasks = Tiles(run) * layer.kvHeads * parts;
+                if (task < tasks)
+                {
+                    (int place, int part) = Math.DivRem(task, parts);
+                    (int head, int tile) = Math.DivRem(place, Tiles(run));
+                    Attend(run, first, head, tile * tokensEach, part * headsEach);
+                    return;
+                }
+
+                (task, first) = (task - tasks, first + run.Tokens);
+            }
+        }
+
+        private void Attend(SequenceRun run, int first, int head, int token, int part)
+        {
+            KvCache cache = run.Cache;
+            int offset = ((first + token) * layer.RowWidth) + (((head * group) + part) * layer.headDim);
+            AttentionShape shape = new(
+                Math.Min(tokensEach, run.Tokens - token), Math.Min(headsEach, group - part), layer.headDim, layer.RowWidth, layer.RowWidth, cache.Length + token + 1, Causal: true);
+            AttentionKernel.Attend(
+                shape, queries.Span[offset..], cache.Type, cache.Keys(layer.layer, head), cache.Values(layer.layer, head), attended.Span[offset..],
+                AttentionScratch.Take(AttentionKernel.ScratchFloats(shape.Rows, layer.headDim, cache.Type)), pass.Compute.InstructionSet);
+        }
+
+        private int Tiles(SequenceRun run) => (run.Tokens + tokensEach - 1) / tokensEach;
+    }
 }

@@ -1,3 +1,6 @@
+using Bitsmith.Tensors.Elementwise;
+using Bitsmith.Tensors.InstructionSets;
+
 namespace Bitsmith.Models.Layers;
 
 /// <summary>Which channels of a head form a pair.</summary>
@@ -76,15 +79,16 @@ internal sealed class RotaryEmbedding
         }
     }
 
-    /// <summary>Rotates the first R channels of one head of one token.</summary>
-    public static void Rotate(Span<float> head, RotaryAngles angles, int token, RotaryPairing pairing)
+    /// <summary>Rotates the first R channels of each head of one token.</summary>
+    public static void Rotate(Span<float> heads, int headDim, RotaryAngles angles, int token, RotaryPairing pairing, InstructionSet instructionSet)
     {
-        int half = angles.Half;
-        for (int j = 0; j < half; j++)
+        if (pairing == RotaryPairing.Interleaved)
         {
-            (int a, int b) = pairing == RotaryPairing.Interleaved ? (2 * j, (2 * j) + 1) : (j, j + half);
-            (float cos, float sin) = (angles.Cosines(token)[j], angles.Sines(token)[j]);
-            (head[a], head[b]) = ((head[a] * cos) - (head[b] * sin), (head[b] * cos) + (head[a] * sin));
+            RotaryKernel.Interleaved(heads, headDim, angles.Cosines(token), angles.Sines(token), instructionSet);
+        }
+        else
+        {
+            RotaryKernel.Halves(heads, headDim, angles.Cosines(token), angles.Sines(token), instructionSet);
         }
     }
 }

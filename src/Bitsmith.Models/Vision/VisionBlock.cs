@@ -1,6 +1,9 @@
+using System.Runtime.InteropServices;
 using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Layers;
-using Bitsmith.Tensors.Matrices;
+using Bitsmith.Tensors.Attention;
+using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Models.Vision;
 
@@ -10,6 +13,9 @@ namespace Bitsmith.Models.Vision;
 /// </summary>
 internal sealed class VisionBlock(int heads)
 {
+    // Patches whose queries use a block of keys and values before the next block.
+    private const int RowsPerRun = 128;
+
     public required RmsNorm Norm1 { get; init; }
 
     public required Linear QueryKeyValue { get; init; }
@@ -39,49 +45,32 @@ internal sealed class VisionBlock(int heads)
     private void Attend(float[] mixed, float[] attended, int width, int framePatches, int frames, ForwardPass pass)
     {
         int headDim = width / heads;
-        float scale = 1 / MathF.Sqrt(headDim);
-        for (int patch = 0; patch < framePatches * frames; patch++)
-        {
-            for (int head = 0; head < heads; head++)
-            {
-                RotaryEmbedding.Rotate(Slot(0, patch, head), pass.Rotary, patch, RotaryPairing.Halves);
-                RotaryEmbedding.Rotate(Slot(1, patch, head), pass.Rotary, patch, RotaryPairing.Halves);
-            }
-        }
-
+        InstructionSet set = pass.Compute.InstructionSet;
+        pass.Compute.For(frames * framePatches, patch =>
+            RotaryEmbedding.Rotate(mixed.AsSpan(patch * 3 * width, 2 * width), headDim, pass.Rotary, patch, RotaryPairing.Halves, set));
         pass.Compute.For(frames * heads, task =>
         {
             (int frame, int head) = Math.DivRem(task, heads);
-            int start = frame * framePatches;
-            float[] scores = new float[framePatches];
-            for (int patch = start; patch < start + framePatches; patch++)
+            int first = frame * framePatches;
+            int keyFloats = (int)KeyValueLayout.KeyBytes(ElementType.F32, headDim, framePatches) / sizeof(float);
+            int valueFloats = (int)KeyValueLayout.ValueBytes(ElementType.F32, headDim, framePatches) / sizeof(float);
+            int scratchFloats = AttentionKernel.ScratchFloats(Math.Min(RowsPerRun, framePatches), headDim, ElementType.F32);
+            Span<float> memory = AttentionScratch.Take(keyFloats + valueFloats + scratchFloats), scratch = memory[(keyFloats + valueFloats)..];
+            Span<byte> keys = MemoryMarshal.AsBytes(memory[..keyFloats]), values = MemoryMarshal.AsBytes(memory.Slice(keyFloats, valueFloats));
+            for (int patch = 0; patch < framePatches; patch++)
             {
-                float largest = float.NegativeInfinity, sum = 0;
-                for (int other = 0; other < framePatches; other++)
-                {
-                    scores[other] = DotProduct.Of(Slot(0, patch, head), Slot(1, start + other, head), pass.Compute.InstructionSet) * scale;
-                    largest = MathF.Max(largest, scores[other]);
-                }
-
-                for (int other = 0; other < framePatches; other++)
-                {
-                    scores[other] = MathF.Exp(scores[other] - largest);
-                    sum += scores[other];
-                }
-
-                Span<float> result = attended.AsSpan((patch * width) + (head * headDim), headDim);
-                for (int other = 0; other < framePatches; other++)
-                {
-                    float weight = scores[other] / sum;
-                    ReadOnlySpan<float> value = Slot(2, start + other, head);
-                    for (int i = 0; i < result.Length; i++)
-                    {
-                        result[i] += weight * value[i];
-                    }
-                }
+                KeyValueLayout.StoreKey(ElementType.F32, keys, patch, mixed.AsSpan(Place(1, first + patch), headDim), set);
+                KeyValueLayout.StoreValue(ElementType.F32, values, patch, mixed.AsSpan(Place(2, first + patch), headDim), set);
             }
-        });
 
-        Span<float> Slot(int which, int patch, int head) => mixed.AsSpan((((patch * 3) + which) * width) + (head * headDim), headDim);
+            for (int patch = 0; patch < framePatches; patch += RowsPerRun)
+            {
+                AttentionShape shape = new(Math.Min(RowsPerRun, framePatches - patch), 1, headDim, 3 * width, width, framePatches, Causal: false);
+                AttentionKernel.Attend(
+                    shape, mixed.AsSpan(Place(0, first + patch)), ElementType.F32, keys, values, attended.AsSpan(((first + patch) * width) + (head * headDim)), scratch, set);
+            }
+
+            int Place(int which, int patch) => (((patch * 3) + which) * width) + (head * headDim);
+        });
     }
 }

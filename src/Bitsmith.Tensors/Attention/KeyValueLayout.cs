@@ -35,7 +35,7 @@ public static class KeyValueLayout
 
     /// <summary>
     /// Stores the key of one position, rounded to nearest even (F8_E4M3 without a scale, saturating at 448). The first position of a group clears the rest of it, so that nothing is
-    /// ever read that was not written.
+    /// ever read that was not written; the positions of a group are therefore stored in ascending order.
     /// </summary>
     /// <param name="type">F32, BF16, F16 or F8_E4M3.</param>
     /// <param name="keys">Room for at least <see cref="KeyBytes"/> of the position + 1.</param>
