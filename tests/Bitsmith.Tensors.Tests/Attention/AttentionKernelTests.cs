@@ -91,6 +91,20 @@ public sealed class AttentionKernelTests
         Assert.Equal([1, 1.5f, float.NaN, float.NaN], @case.Run([1, 1, 1, 1], keys, values, set));
     }
 
+    [Theory]
+    [MemberData(nameof(EverySet))]
+    public void Nothing_is_allocated(InstructionSet set)
+    {
+        AttentionCase @case = new(7, 20, 3, 40, 100, true, ElementType.BF16, 1);
+        float[] queries = @case.Queries, outputs = new float[queries.Length], scratch = new float[AttentionKernel.ScratchFloats(60, 40, ElementType.BF16)];
+        (byte[] keys, byte[] values) = @case.Store(@case.Keys, @case.StoredValues, set);
+        AttentionShape shape = new(20, 3, 40, 120, 120, 101, true);
+        AttentionKernel.Attend(shape, queries, @case.Type, keys, values, outputs, scratch, set);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        AttentionKernel.Attend(shape, queries, @case.Type, keys, values, outputs, scratch, set);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+    }
+
     [Fact]
     public void Shapes_and_types_that_do_not_fit_are_refused()
     {

@@ -97,6 +97,27 @@ public sealed class ElementwiseKernelTests
         Assert.Equal(whole, inPlace);
     }, runs: 100);
 
+    [Theory]
+    [MemberData(nameof(EverySet))]
+    public void Nothing_is_allocated(InstructionSet set)
+    {
+        float[] values = new float[77], weight = new float[11];
+        Run();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Run();
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        void Run()
+        {
+            ElementwiseKernels.Add(values, values, set);
+            ElementwiseKernels.SiluMultiply(values, values, values, set);
+            ElementwiseKernels.RmsNorm(values, weight, 1e-5f, values, set);
+            ElementwiseKernels.Exp(values, values, set);
+            RotaryKernel.Halves(values, 11, weight.AsSpan(0, 5), weight.AsSpan(0, 5), set);
+            RotaryKernel.Interleaved(values, 11, weight.AsSpan(0, 5), weight.AsSpan(0, 5), set);
+        }
+    }
+
     [Fact]
     public void Lengths_that_do_not_fit_are_refused()
     {
