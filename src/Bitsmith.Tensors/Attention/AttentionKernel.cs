@@ -119,8 +119,7 @@ public static class AttentionKernel
 
         // Tokens that see nothing of this block are left out.
         int firstRow = (shape.Causal ? Math.Max(0, start + 1 - shape.Visible) : 0) * shape.Heads, rows = shape.Rows - firstRow;
-        ReadOnlySpan<float> keys = Wide(stored.Type, stored.Keys, start * headDim, groups * LaneMath.Width * headDim, scratch.Keys, instructionSet);
-        ReadOnlySpan<float> values = Wide(stored.Type, stored.Values, start * width, positions * width, scratch.Values, instructionSet);
+        ReadOnlySpan<float> keys = Wide(stored.Type, stored.Keys, start * headDim, groups * LaneMath.Width * headDim, scratch.Wide, instructionSet);
         Span<float> scores = scratch.Scores[(firstRow * Block)..], results = scratch.Outputs[(firstRow * width)..];
 
         scores.Clear();
@@ -131,6 +130,9 @@ public static class AttentionKernel
             TMath.Softmax(
                 scores.Slice(i * Block, Block), Seen(shape, row, start), ref scratch.Maxima[row], scratch.Sums.Slice(row * LaneMath.Width, LaneMath.Width), results.Slice(i * width, width));
         }
+
+        // Widened where the keys were, which are done with: both together would not stay in the first-level cache.
+        ReadOnlySpan<float> values = Wide(stored.Type, stored.Values, start * width, positions * width, scratch.Wide, instructionSet);
 
         // Rows that see the whole block go together, those on the diagonal token by token.
         int partial = 0;
@@ -190,7 +192,7 @@ public static class AttentionKernel
     /// <summary>The scratch memory in parts.</summary>
     private readonly ref struct Scratch
     {
-        public readonly Span<float> Scores, Outputs, Sums, Queries, Keys, Values, Maxima;
+        public readonly Span<float> Scores, Outputs, Sums, Queries, Wide, Maxima;
 
         public Scratch(Span<float> memory, int rows, int headDim, ElementType type)
         {
@@ -198,8 +200,7 @@ public static class AttentionKernel
             Scores = Take(ref memory, rows * Block);
             Outputs = Take(ref memory, rows * width);
             Sums = Take(ref memory, rows * LaneMath.Width);
-            Keys = Take(ref memory, widened * headDim);
-            Values = Take(ref memory, widened * width);
+            Wide = Take(ref memory, widened * width);
             Queries = Take(ref memory, rows * headDim);
             Maxima = Take(ref memory, rows);
         }
@@ -207,7 +208,7 @@ public static class AttentionKernel
         public static int Floats(int rows, int headDim, ElementType type)
         {
             int width = KeyValueLayout.ValueWidth(headDim), widened = type == ElementType.F32 ? 0 : Block;
-            return checked((rows * (Block + width + LaneMath.Width + headDim + 1)) + (widened * (headDim + width)));
+            return checked((rows * (Block + width + LaneMath.Width + headDim + 1)) + (widened * width));
         }
 
         private static Span<float> Take(scoped ref Span<float> memory, int count)
