@@ -3,10 +3,14 @@ using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Tests;
 
-/// <summary>Every kind of kernel that this machine runs.</summary>
+/// <summary>Every way of computing products that this machine has: the instruction sets with exact inputs, and AVX-512 with inputs rounded to BF16.</summary>
 internal static class Kernels
 {
-    /// <summary>Each instruction set with exact inputs, and the BF16 dot product where the CPU has it.</summary>
-    public static IEnumerable<ComputeOptions> All => Cpu.Available.Select(set => new ComputeOptions(2, set))
-        .Concat(ComputeOptions.HasBFloat16Dot ? [new ComputeOptions(2, InstructionSet.Avx512, BFloat16Inputs: true)] : []);
+    private const string BFloat16 = "Avx512 BF16";
+
+    public static IReadOnlyList<string> All { get; } =
+        [.. Cpu.Available.Select(set => set.ToString()), .. ComputeOptions.HasBFloat16Dot ? [BFloat16] : Array.Empty<string>()];
+
+    public static ComputeOptions Options(string name, int threads) =>
+        name == BFloat16 ? new ComputeOptions(threads, InstructionSet.Avx512, BFloat16Inputs: true) : new ComputeOptions(threads, Enum.Parse<InstructionSet>(name));
 }

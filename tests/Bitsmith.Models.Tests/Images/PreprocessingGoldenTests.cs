@@ -40,7 +40,7 @@ public sealed class PreprocessingGoldenTests
             var processor = GlmImageProcessor.Load(PictureFixtures.Golden(model));
             RgbImage image = Picture(name);
             PixelRows rows = processor.Process(image);
-            new Measurements(model, null).Same("grids", Numbers(recorded.GetProperty("grid_thw")), [rows.Grid.Frames, rows.Grid.Height, rows.Grid.Width]);
+            new Measurements(model, "-").Same("grids", Numbers(recorded.GetProperty("grid_thw")), [rows.Grid.Frames, rows.Grid.Height, rows.Grid.Width]);
             Assert.Equal(Numbers(recorded.GetProperty("pixel_values_shape")), new[] { rows.Grid.Patches, rows.Columns });
             Assert.Equal(Numbers(recorded.GetProperty("resized_wh")), new[] { rows.Grid.Width * 14, rows.Grid.Height * 14 });
             Assert.Equal(recorded.GetProperty("tokens").GetInt32(), rows.Grid.Tokens(processor.Settings.MergeSize));
@@ -65,7 +65,7 @@ public sealed class PreprocessingGoldenTests
         {
             JsonElement recorded = Info(model).GetProperty("cases").GetProperty("video");
             PixelRows rows = GlmImageProcessor.Load(PictureFixtures.Golden(model)).ProcessVideo([Picture("frame0"), Picture("frame1"), Picture("frame2"), Picture("frame3")]);
-            new Measurements(model, null).Same("grids", Numbers(recorded.GetProperty("video_grid_thw")[0]), [rows.Grid.Frames, rows.Grid.Height, rows.Grid.Width]);
+            new Measurements(model, "-").Same("grids", Numbers(recorded.GetProperty("video_grid_thw")[0]), [rows.Grid.Frames, rows.Grid.Height, rows.Grid.Width]);
             AssertValues(recorded, "pixel_values_videos_sum", rows);
         }
     }
@@ -122,7 +122,7 @@ public sealed class PreprocessingGoldenTests
         TokenModality[] modalities = VisionPlaceholders.Modalities(tokens, 4081, 4077, 4078);
         Assert.Equal(Integers(file, $"{name}.mm_token_type_ids"), modalities.Select(modality => (int)modality));
         var positions = VisionPositions.Compute(modalities, Grids(recorded, "image_grid_thw"), Grids(recorded, "video_grid_thw"), 2);
-        new Measurements(model, null).Same("positions", Integers(file, $"{name}.position_ids"), positions.Values.ToArray());
+        new Measurements(model, "-").Same("positions", Integers(file, $"{name}.position_ids"), positions.Values.ToArray());
         Assert.Equal(Integers(file, $"{name}.rope_delta")[0], positions.RopeDelta);
     }
 

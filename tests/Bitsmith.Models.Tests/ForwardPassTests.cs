@@ -6,63 +6,9 @@ using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Tests;
 
-/// <summary>Sequences that run together in one pass. BITSMITH_SEED draws other prompts and cuts.</summary>
-public sealed class BatchTests
+/// <summary>What a pass keeps and lets go: working memory, swapped weights, released layers.</summary>
+public sealed class ForwardPassTests
 {
-    private const int Sequences = 5, LongestPrompt = 90;
-
-    private static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("BITSMITH_SEED") ?? "1");
-
-    public static TheoryData<string, InstructionSet, bool> Cases =>
-    [
-        .. from model in (string[])["tiny-glm", "tiny-glm4", "tiny-glm4-moe", "tiny-glm4-moe-qknorm", "tiny-glm4v", "tiny-glm4v-moe", "small_glm4_fp8_block32"]
-           from kernels in Kernels.All
-           select (model, kernels.InstructionSet, kernels.BFloat16Inputs),
-    ];
-
-    [Theory]
-    [MemberData(nameof(Cases))]
-    public void A_batch_gives_each_sequence_the_bits_it_has_alone(string name, InstructionSet set, bool rounded)
-    {
-        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", name));
-        LanguageModel model = LanguageModel.Create(weights, new ComputeOptions(3, set, rounded));
-        Random random = new(Seed);
-        int[][] prompts = [.. Enumerable.Range(0, Sequences).Select(_ => Enumerable.Range(0, random.Next(1, LongestPrompt)).Select(_ => random.Next(model.Config.VocabSize)).ToArray())];
-        float[][] alone = [.. prompts.Select(prompt => Alone(model, prompt))];
-
-        // Each round takes some tokens of each sequence that has any left: prompts, single tokens and nothing, mixed.
-        float[][] together = [.. alone.Select(states => new float[states.Length])];
-        KvCache[] caches = [.. prompts.Select(prompt => model.NewCache(prompt.Length))];
-        int[] done = new int[Sequences];
-        using ForwardPass pass = model.NewPass();
-        int width = model.Config.HiddenSize;
-        while (Enumerable.Range(0, Sequences).Any(i => done[i] < prompts[i].Length))
-        {
-            int[] counts = [.. prompts.Select((prompt, i) => Math.Min(random.Next(3) == 0 ? 1 : random.Next(20), prompt.Length - done[i]))];
-            int[] taken = [.. Enumerable.Range(0, Sequences).Where(i => counts[i] > 0)];
-            if (taken.Length == 0)
-            {
-                continue;
-            }
-
-            float[] hidden = model.Embed([.. taken.SelectMany(i => prompts[i].AsSpan(done[i], counts[i]).ToArray())]);
-            model.Begin(pass, [.. taken.Select(i => new SequenceRun(caches[i], counts[i]))]);
-            model.Forward(hidden, pass);
-            int at = 0;
-            foreach (int i in taken)
-            {
-                hidden.AsSpan(at, counts[i] * width).CopyTo(together[i].AsSpan(done[i] * width));
-                at += counts[i] * width;
-                done[i] += counts[i];
-            }
-        }
-
-        for (int i = 0; i < Sequences; i++)
-        {
-            Assert.Equal(alone[i], together[i]);
-        }
-    }
-
     [Fact]
     public void A_token_allocates_nothing()
     {
