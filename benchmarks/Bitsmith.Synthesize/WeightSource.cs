@@ -6,7 +6,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Bitsmith.Synthesize;
 
 /// <summary>
-/// Random weights at the speed of the disk: a pool of normal deviates is made once, and tensors are pieces of it from random places.
+/// Random weights at the speed of the disk: a pool of normal deviates is made once, and tensors are pieces of it from random places. Norms' weights lie around 1, as trained ones do, so that the
+/// activations of a model that is run stay of usual size.
 /// </summary>
 internal sealed class WeightSource
 {
@@ -29,11 +30,23 @@ internal sealed class WeightSource
         {
             int count = (int)Math.Min(left, PieceElements);
             int start = (int)(NormalWeights.Next(ref state) % (ulong)(PoolElements - count + 1));
-            ReadOnlySpan<byte> bytes = Bytes(pool.AsSpan(start, count), tensor.Type);
+            ReadOnlySpan<ushort> piece = pool.AsSpan(start, count);
+            ReadOnlySpan<byte> bytes = Bytes(tensor.Name.EndsWith("norm.weight", StringComparison.Ordinal) ? AroundOne(piece) : piece, tensor.Type);
             RandomAccess.Write(file, bytes, offset);
             offset += bytes.Length;
             left -= count;
         }
+    }
+
+    private static ReadOnlySpan<ushort> AroundOne(ReadOnlySpan<ushort> deviates)
+    {
+        ushort[] moved = new ushort[deviates.Length];
+        for (int i = 0; i < moved.Length; i++)
+        {
+            moved[i] = BFloat16.FromSingle(1 + new BFloat16(deviates[i]).ToSingle()).Bits;
+        }
+
+        return moved;
     }
 
     private static ReadOnlySpan<byte> Bytes(ReadOnlySpan<ushort> weights, ElementType type)
