@@ -22,10 +22,9 @@ def config_of(folder):
 
 
 def token_table(size):
-    """GPT-2's letters for the 256 bytes, then placeholders."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    letters = [chr(b) for b in plain] + [chr(256 + n) for n in range(256 - len(plain))]
-    return letters[:size] + [f"[PAD{i}]" for i in range(256, size)], [TokenType.NORMAL] * min(size, 256) + [TokenType.UNUSED] * max(0, size - 256)
+    """ASCII's bytes by GPT-2's letters, then placeholders: a token that is no whole character would be held back by the server."""
+    letters = [chr(b) if 0x20 < b < 0x7F else chr(0x100 + (b if b <= 0x20 else 0x21)) for b in range(128)]
+    return letters[:size] + [f"[PAD{i}]" for i in range(128, size)], [TokenType.NORMAL] * min(size, 128) + [TokenType.UNUSED] * max(0, size - 128)
 
 
 def halves_to_pairs(rows, heads, rotary):
@@ -105,7 +104,7 @@ def ask_server(file, prompts, vocabulary):
             sys.exit("llama-server ended: " + log.read().decode(errors="replace")[-2000:])
         results = []
         for prompt in prompts:
-            body = json.dumps({"prompt": prompt, "n_predict": 1, "n_probs": vocabulary, "temperature": 0, "cache_prompt": False}).encode()
+            body = json.dumps({"prompt": prompt, "n_predict": 1, "n_probs": vocabulary, "temperature": 0, "ignore_eos": True, "cache_prompt": False}).encode()
             request = urllib.request.Request(f"http://127.0.0.1:{port}/completion", body, {"Content-Type": "application/json"})
             answer = json.load(urllib.request.urlopen(request, timeout=120))
             found = {entry["id"]: entry["logprob"] for entry in answer["completion_probabilities"][0]["top_logprobs"]}
