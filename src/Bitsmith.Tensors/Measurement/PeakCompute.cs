@@ -37,7 +37,9 @@ public static class PeakCompute
             InstructionSet.Vector128 => Loop<Vector128<float>, Fma128>("f32_fma", AdvSimd.Arm64.IsSupported ? "fmla, 128 bits" : "vfmadd231ps, 128 bits"),
             _ => Loop<float, FmaScalar>("f32_fma", AdvSimd.Arm64.IsSupported ? "fmadd" : "vfmadd231ss"),
         },
-        .. instructionSet >= InstructionSet.Avx2 && AvxVnni.IsSupported ? [Loop<Vector256<int>, ByteDotAvxVnni>("int8_dot", "vpdpbusd, 256 bits")]
+        .. instructionSet == InstructionSet.Avx512 ? AssembledPeaks.Loops : [],
+        .. HasWideByteDot(instructionSet) ? []
+            : instructionSet >= InstructionSet.Avx2 && AvxVnni.IsSupported ? [Loop<Vector256<int>, ByteDotAvxVnni>("int8_dot", "vpdpbusd, 256 bits")]
             : instructionSet == InstructionSet.Vector128 && Dp.IsSupported ? [Loop<Vector128<int>, ByteDotArm>("int8_dot", "sdot, 128 bits")]
             : (ReadOnlySpan<PeakLoop>)[],
     ];
@@ -61,6 +63,8 @@ public static class PeakCompute
                 (double)StepsPerPass * loop.StepOperations * threads,
                 TimedTeam.Run(threads, passes, _ => loop.Run(StepsPerPass), clock, cancellationToken))))];
     }
+
+    private static bool HasWideByteDot(InstructionSet instructionSet) => instructionSet == InstructionSet.Avx512 && AssembledPeaks.Loops.Any(loop => loop.Kind == "int8_dot");
 
     private static PeakLoop Loop<TVector, TOperation>(string kind, string instruction)
         where TOperation : struct, IPeakOperation<TVector> => new(kind, instruction, Repeat<TVector, TOperation>, Sums * TOperation.Operations);

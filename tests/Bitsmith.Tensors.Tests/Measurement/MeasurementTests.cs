@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 using Bitsmith.Tensors.Measurement;
 using Bitsmith.Tensors.Tests.Support;
 
@@ -42,6 +43,15 @@ public sealed unsafe class MeasurementTests
                 Assert.Equal((loop.Instruction, steps * loop.StepOperations), (loop.Instruction, 2 * loop.Run(steps)));
             }
         }
+    }
+
+    [Fact]
+    public void The_widest_instruction_of_each_kind_is_measured_once()
+    {
+        string[] kinds = [.. PeakCompute.Loops(Cpu.Default).Select(loop => loop.Kind)];
+
+        Assert.Equal(kinds.Distinct(), kinds);
+        Assert.Equal(ComputeOptions.HasBFloat16Dot && Cpu.Default == InstructionSet.Avx512, kinds.Contains("bf16_dot"));
     }
 
     [Theory]
