@@ -1,5 +1,6 @@
 using Bitsmith.Tensors.Attention;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Memory;
 using Bitsmith.Tensors.Threading;
 
 namespace Bitsmith.Models.Layers;
@@ -183,7 +184,7 @@ internal sealed class Attention
                 Math.Min(tokensEach, run.Tokens - token), Math.Min(headsEach, group - part), layer.headDim, layer.RowWidth, layer.RowWidth, cache.Length + token + 1, Causal: true);
             AttentionKernel.Attend(
                 shape, queries.Span[offset..], cache.Type, cache.Keys(layer.layer, head), cache.Values(layer.layer, head), attended.Span[offset..],
-                AttentionScratch.Take(AttentionKernel.ScratchFloats(shape.Rows, layer.headDim, cache.Type)), pass.Compute.InstructionSet);
+                ThreadScratch.Take<float>(AttentionKernel.ScratchFloats(shape.Rows, layer.headDim, cache.Type)), pass.Compute.InstructionSet);
         }
 
         private int Tiles(SequenceRun run) => (run.Tokens + tokensEach - 1) / tokensEach;

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Layers;
 using Bitsmith.Tensors.Attention;
+using Bitsmith.Tensors.Memory;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -55,7 +56,7 @@ internal sealed class VisionBlock(int heads)
             int keyFloats = (int)KeyValueLayout.KeyBytes(ElementType.F32, headDim, framePatches) / sizeof(float);
             int valueFloats = (int)KeyValueLayout.ValueBytes(ElementType.F32, headDim, framePatches) / sizeof(float);
             int scratchFloats = AttentionKernel.ScratchFloats(Math.Min(RowsPerRun, framePatches), headDim, ElementType.F32);
-            Span<float> memory = AttentionScratch.Take(keyFloats + valueFloats + scratchFloats), scratch = memory[(keyFloats + valueFloats)..];
+            Span<float> memory = ThreadScratch.Take<float>(keyFloats + valueFloats + scratchFloats), scratch = memory[(keyFloats + valueFloats)..];
             Span<byte> keys = MemoryMarshal.AsBytes(memory[..keyFloats]), values = MemoryMarshal.AsBytes(memory.Slice(keyFloats, valueFloats));
             for (int patch = 0; patch < framePatches; patch++)
             {

@@ -52,6 +52,13 @@ internal unsafe struct TileArguments
     {
     }
 
+    /// <summary>Sets the place of the weights: rows that follow each other, from a row and a column on.</summary>
+    public void SetWeights(byte* first, int weightBytes, int columns, int row, int column)
+    {
+        WeightStride = (nint)columns * weightBytes;
+        Weights = first + (row * WeightStride) + ((nint)column * weightBytes);
+    }
+
     /// <summary>binary32 inputs of a token.</summary>
     public readonly ReadOnlySpan<float> InputRow(int token) => new(Inputs + (token * InputStride), Columns);
 

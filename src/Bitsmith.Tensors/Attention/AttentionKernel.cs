@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Tensors.Attention;
 
@@ -105,7 +106,7 @@ public static class AttentionKernel
         for (int row = 0; row < rows; row++)
         {
             Span<float> result = scratch.Outputs.Slice(row * width, width);
-            TMath.Divide(result, Total(scratch.Sums.Slice(row * LaneMath.Width, LaneMath.Width)));
+            TMath.Divide(result, DotProduct.Total(scratch.Sums.Slice(row * LaneMath.Width, LaneMath.Width)));
             (int token, int head) = Math.DivRem(row, shape.Heads);
             result[..headDim].CopyTo(outputs.Slice((token * shape.OutputStride) + (head * headDim), headDim));
         }
@@ -159,19 +160,6 @@ public static class AttentionKernel
 
         ElementConversion.ToSingle(type, bytes, room[..count], instructionSet);
         return room[..count];
-    }
-
-    private static float Total(Span<float> sums)
-    {
-        for (int half = sums.Length / 2; half > 0; half /= 2)
-        {
-            for (int i = 0; i < half; i++)
-            {
-                sums[i] += sums[i + half];
-            }
-        }
-
-        return sums[0];
     }
 
     /// <summary>

@@ -2,6 +2,7 @@ using Bitsmith.Tensors.Assembly;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Memory;
 
 namespace Bitsmith.Tensors.Matrices;
 
@@ -50,15 +51,16 @@ internal sealed unsafe class Fp8Matrix : WeightMatrix
     {
         // The kernel takes no NaN, 0x7F and 0xFF, and no scale near the ends of the range: such weights do not come from a quantizer.
         ReadOnlySpan<byte> rows = codes.Span((long)first * Columns, count * Columns);
-        if (!IsReadInPlace(compute) || rows.ContainsAny<byte>(0x7F, 0xFF) || !TryFactors(first, count, compute.InstructionSet, out float* factors))
+        if (!IsReadInPlace(compute) || rows.ContainsAny<byte>(0x7F, 0xFF) || !TryFactors(first, count, compute.InstructionSet, out Span<float> factors))
         {
             base.MultiplyPanel(first, count, inputs, bias, outputs, compute);
             return;
         }
 
         fixed (byte* panel = rows)
+        fixed (float* scale = factors)
         {
-            MultiplyRows(new AssembledFp8Tiles(scaleType == ElementType.BF16 ? TileWeights.Fp8BFloat16 : TileWeights.Fp8, panel, Columns, factors, first % block.Rows, block), count, inputs, bias, outputs);
+            MultiplyRows(new AssembledFp8Tiles(scaleType == ElementType.BF16 ? TileWeights.Fp8BFloat16 : TileWeights.Fp8, panel, Columns, scale, first % block.Rows, block), count, inputs, bias, outputs);
         }
     }
 
@@ -68,13 +70,13 @@ internal sealed unsafe class Fp8Matrix : WeightMatrix
         && (Columns <= TileProduct.BlockBytes / sizeof(float) || TileProduct.BlockBytes / sizeof(float) % block.Columns == 0);
 
     /// <summary>256 times the scales of a panel's block rows; false where one of them, times a code, could leave the range of normal numbers.</summary>
-    private bool TryFactors(int first, int count, InstructionSet instructionSet, out float* factors)
+    private bool TryFactors(int first, int count, InstructionSet instructionSet, out Span<float> factors)
     {
         int gridColumns = block.GridOf(Rows, Columns).Columns, firstBlock = first / block.Rows, blocks = ((first + count - 1) / block.Rows) - firstBlock + 1;
-        Span<float> values = new(factors = (float*)Scratch((long)blocks * gridColumns * sizeof(float)), blocks * gridColumns);
-        ElementConversion.ToSingle(scaleType, scales.Span((long)firstBlock * gridColumns * scaleType.Bytes(), values.Length * scaleType.Bytes()), values, instructionSet);
+        factors = ThreadScratch.Take<float>(blocks * gridColumns);
+        ElementConversion.ToSingle(scaleType, scales.Span((long)firstBlock * gridColumns * scaleType.Bytes(), factors.Length * scaleType.Bytes()), factors, instructionSet);
         bool usual = true;
-        foreach (ref float value in values)
+        foreach (ref float value in factors)
         {
             usual &= MathF.Abs(value) is 0 or (> SmallestScale and < LargestScale);
             value *= 256;

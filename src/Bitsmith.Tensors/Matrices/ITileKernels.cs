@@ -41,13 +41,8 @@ internal readonly unsafe struct AssembledTiles(TileWeights kind, byte* weights, 
 
     public int StepColumns => TileKernels.StepColumns(kind);
 
-    private int WeightBytes => kind == TileWeights.Single ? sizeof(float) : sizeof(ushort);
-
-    public void Place(int row, int column, TileArguments* arguments)
-    {
-        arguments->WeightStride = (nint)columns * WeightBytes;
-        arguments->Weights = weights + (((long)row * columns) + column) * WeightBytes;
-    }
+    public void Place(int row, int column, TileArguments* arguments) =>
+        arguments->SetWeights(weights, kind == TileWeights.Single ? sizeof(float) : sizeof(ushort), columns, row, column);
 
     public void Run(int rows, int tokens, TileArguments* arguments) => TileKernels.Get(kind, rows, tokens)(arguments);
 }
@@ -72,8 +67,7 @@ internal readonly unsafe struct AssembledFp8Tiles(TileWeights kind, byte* codes,
     public void Place(int row, int column, TileArguments* arguments)
     {
         int gridColumns = (columns + block.Columns - 1) / block.Columns, blockRow = (firstRow + row) / block.Rows, steps = block.Columns / LaneMath.Width;
-        arguments->WeightStride = columns;
-        arguments->Weights = codes + ((long)row * columns) + column;
+        arguments->SetWeights(codes, sizeof(byte), columns, row, column);
         arguments->Scales = factors + (blockRow * gridColumns) + (column / block.Columns);
         arguments->BlockSteps = steps;
         arguments->TailScale = factors[((blockRow + 1) * gridColumns) - 1];
@@ -98,11 +92,7 @@ internal readonly unsafe struct LaneTiles<TLanes>(byte* weights, int columns) : 
 
     public int StepColumns => LaneMath.Width;
 
-    public void Place(int row, int column, TileArguments* arguments)
-    {
-        arguments->WeightStride = (nint)columns * sizeof(float);
-        arguments->Weights = weights + ((((long)row * columns) + column) * sizeof(float));
-    }
+    public void Place(int row, int column, TileArguments* arguments) => arguments->SetWeights(weights, sizeof(float), columns, row, column);
 
     public void Run(int rows, int tokens, TileArguments* arguments)
     {
@@ -174,11 +164,7 @@ internal readonly unsafe struct ScalarTiles(byte* weights, int columns) : ITileK
 
     public int StepColumns => LaneMath.Width;
 
-    public void Place(int row, int column, TileArguments* arguments)
-    {
-        arguments->WeightStride = (nint)columns * sizeof(float);
-        arguments->Weights = weights + ((((long)row * columns) + column) * sizeof(float));
-    }
+    public void Place(int row, int column, TileArguments* arguments) => arguments->SetWeights(weights, sizeof(float), columns, row, column);
 
     public void Run(int rows, int tokens, TileArguments* arguments)
     {

@@ -10,9 +10,6 @@ namespace Bitsmith.Tensors.Matrices;
 /// <summary>A weight matrix [rows, columns] = [out features, in features] that stays in its stored form.</summary>
 public abstract unsafe class WeightMatrix(int rows, int columns)
 {
-    [ThreadStatic]
-    private static AlignedMemory? scratch;
-
     /// <summary>Out features.</summary>
     public int Rows { get; } = rows;
 
@@ -84,9 +81,12 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <param name="compute">Kernels.</param>
     private protected virtual void MultiplyPanel(int first, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
     {
-        byte* panel = Scratch((long)count * Columns * sizeof(float));
-        Read(first, count, new Span<float>(panel, count * Columns), compute.InstructionSet);
-        MultiplySingles(panel, count, inputs, bias, outputs, compute);
+        Span<float> panel = ThreadScratch.Take<float>(checked(count * Columns));
+        Read(first, count, panel, compute.InstructionSet);
+        fixed (float* weights = panel)
+        {
+            MultiplySingles((byte*)weights, count, inputs, bias, outputs, compute);
+        }
     }
 
     /// <summary>Multiplies rows of binary32 weights.</summary>
@@ -121,9 +121,6 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
             TileProduct.Run(kernels, count, Columns, (byte*)values, (nint)Columns * sizeof(float), inputs.Tokens, bias, outputs, Rows);
         }
     }
-
-    /// <summary>Memory of this thread, until it asks again.</summary>
-    private protected static byte* Scratch(long bytes) => (scratch ??= new AlignedMemory()).Require(bytes);
 
     private protected static void Require(TensorBytes bytes, long expected, string parameter)
     {
