@@ -17,6 +17,8 @@ namespace Bitsmith.Models;
 /// </summary>
 public sealed class GlmModel : IDisposable
 {
+    private const string TokenizerFile = "tokenizer.json";
+
     private readonly ModelWeights weights;
     private readonly VisionTower? vision;
     private readonly GlmImageProcessor? images;
@@ -28,7 +30,7 @@ public sealed class GlmModel : IDisposable
         Language = LanguageModel.Create(weights, compute, exactActivations);
         vision = VisionTower.Create(weights, compute);
         images = vision is null ? null : GlmImageProcessor.Load(weights.Folder);
-        Tokenizer = Tokenizer.Load(Path.Combine(weights.Folder, "tokenizer.json"));
+        Tokenizer = Tokenizer.Load(Path.Combine(weights.Folder, TokenizerFile));
         template = ChatTemplate.LoadFrom(weights.Folder);
         Defaults = SamplingSettings.Load(weights.Folder);
         if (Tokenizer.VocabularySize > Language.Config.VocabSize)
@@ -36,6 +38,8 @@ public sealed class GlmModel : IDisposable
             throw new CheckpointException(
                 weights.Folder, $"tokenizer.json has ids up to {Tokenizer.VocabularySize - 1}, but vocab_size is {Language.Config.VocabSize}. The tokenizer belongs to another model.");
         }
+
+        RequireTokens();
     }
 
     /// <summary>The language model.</summary>
@@ -151,6 +155,26 @@ public sealed class GlmModel : IDisposable
                 features.AsSpan(next, width).CopyTo(embeddings.AsSpan(token * width));
                 next += width;
             }
+        }
+    }
+
+    /// <summary>What the template and config.json take for one token is one in tokenizer.json.</summary>
+    private void RequireTokens()
+    {
+        string file = Path.Combine(weights.Folder, TokenizerFile);
+        foreach (string marker in template.Markers)
+        {
+            if (Tokenizer.Encode(marker).Length != 1)
+            {
+                throw new CheckpointException(
+                    file, $"has no token '{marker}', which the chat template ({template.Name}) writes. The model would read it as ordinary text; take both files from the same revision of the model.");
+            }
+        }
+
+        if (vision is not null && TokenId("image_token_id") is int id && Tokenizer.IdOf(VisionPlaceholders.Image) != id)
+        {
+            throw new CheckpointException(
+                file, $"has {(Tokenizer.IdOf(VisionPlaceholders.Image) is int found ? $"'{VisionPlaceholders.Image}' as token {found}" : $"no token '{VisionPlaceholders.Image}'")}, expected it as token {id}, the image_token_id of config.json. The tokenizer belongs to another model.");
         }
     }
 

@@ -65,14 +65,4 @@ public sealed class RunCommandTests
         Assert.Equal(ExitCode.BrokenInput, shell.Run("run", copy, "-p", "x"));
         Assert.Contains(word, shell.Error, StringComparison.Ordinal);
     }
-
-    [Fact]
-    public void A_prompt_over_the_context_is_refused_with_both_counts()
-    {
-        using Shell shell = new();
-
-        Assert.Equal(ExitCode.WrongRequest, shell.Run("run", shell.Sample, "-p", string.Concat(Enumerable.Repeat("story about a dog ", 5000))));
-
-        Assert.Matches("the prompt has [0-9]+ tokens, the context holds 8192", shell.Error);
-    }
 }

@@ -51,6 +51,9 @@ internal static class ChatCommand
                     pictures.Clear();
                     attached.Clear();
                     break;
+                case ["/image", _] when !model.HasVision:
+                    terminal.Error.WriteLine("This is a text model, which cannot look at pictures.");
+                    break;
                 case ["/image", string path]:
                     Attach(terminal, path.Trim(), attached);
                     break;

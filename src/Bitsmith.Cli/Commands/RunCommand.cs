@@ -2,6 +2,7 @@ using System.CommandLine;
 using Bitsmith.Models;
 using Bitsmith.Models.Generation;
 using Bitsmith.Models.Images;
+using Bitsmith.Quantization.Jobs;
 
 namespace Bitsmith.Cli.Commands;
 
@@ -21,6 +22,11 @@ internal static class RunCommand
         {
             RgbImage[] images = [.. (parsed.GetValue(pictures) ?? []).Select(path => ImageDecoder.Load(path))];
             using GlmModel model = generation.Open(parsed);
+            if (images.Length > 0 && !model.HasVision)
+            {
+                throw new RequestException("--image: this is a text model, which cannot look at pictures. Leave the picture out, or take a vision model such as GLM-4.6V-Flash.");
+            }
+
             SamplingSettings settings = generation.Settings(parsed, model);
             PreparedPrompt prepared = model.Prepare(Conversation.Of(Conversation.UserMessage(parsed.GetRequiredValue(prompt), images.Length)), images);
             foreach (string piece in model.Answer(prepared, settings, cancellationToken))

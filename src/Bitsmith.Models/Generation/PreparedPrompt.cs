@@ -11,7 +11,7 @@ public sealed record PreparedPrompt(IReadOnlyList<int> Ids, float[] Embeddings, 
 /// <param name="promptTokens">Tokens of the prompt.</param>
 /// <param name="context">Tokens that fit.</param>
 public sealed class PromptTooLongException(int promptTokens, int context)
-    : Exception($"the prompt has {promptTokens} tokens, the context holds {context}. Shorten the prompt, or allow a longer context.")
+    : Exception($"the prompt has {promptTokens} tokens, the context holds {context}. Shorten the prompt, or leave out what was said before it.")
 {
     /// <summary>Tokens of the prompt.</summary>
     public int PromptTokens { get; } = promptTokens;

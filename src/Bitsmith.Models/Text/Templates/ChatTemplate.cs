@@ -13,10 +13,11 @@ public sealed partial class ChatTemplate
     private readonly IReadOnlyList<Statement> statements;
     private readonly TemplateOptions options;
 
-    private ChatTemplate(string name, IReadOnlyList<Statement> statements, IReadOnlyDictionary<string, JsonElement> specialTokens, TemplateOptions options)
+    private ChatTemplate(string name, IReadOnlyList<Statement> statements, IReadOnlyList<string> markers, IReadOnlyDictionary<string, JsonElement> specialTokens, TemplateOptions options)
     {
         Name = name;
         this.statements = statements;
+        Markers = markers;
         SpecialTokens = specialTokens;
         this.options = options;
     }
@@ -105,5 +106,5 @@ public sealed partial class ChatTemplate
     }
 
     private static ChatTemplate Parse(string source, string name, IReadOnlyDictionary<string, JsonElement> specialTokens, TemplateOptions options) =>
-        new(name, TemplateParser.Parse(source, name, options), specialTokens, options);
+        new(name, TemplateParser.Parse(source, name, options), MarkersOf(source), specialTokens, options);
 }
