@@ -69,6 +69,7 @@ internal static class Application
     private static int? Explain(Exception problem) => problem switch
     {
         OperationCanceledException => ExitCode.Interrupted,
+        ImageException { Problem: ImageProblem.Unsuitable } => ExitCode.WrongRequest,
         CheckpointException or ImageException or NonFiniteLogitsException => ExitCode.BrokenInput,
         RecipeException or RequestException or ModulePatternException or PromptTooLongException => ExitCode.WrongRequest,
         JobException or TemplateException => ExitCode.Failed,

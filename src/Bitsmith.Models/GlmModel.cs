@@ -20,16 +20,14 @@ public sealed class GlmModel : IDisposable
     private const string TokenizerFile = "tokenizer.json";
 
     private readonly ModelWeights weights;
-    private readonly VisionTower? vision;
-    private readonly GlmImageProcessor? images;
+    private readonly VisionReader? vision;
     private readonly ChatTemplate template;
 
     private GlmModel(ModelWeights weights, ComputeOptions compute, bool exactActivations)
     {
         this.weights = weights;
         Language = LanguageModel.Create(weights, compute, exactActivations);
-        vision = VisionTower.Create(weights, compute);
-        images = vision is null ? null : GlmImageProcessor.Load(weights.Folder);
+        vision = VisionTower.Create(weights, compute) is { } tower ? new VisionReader(tower, GlmImageProcessor.Load(weights.Folder), ProcessorClasses.Load(weights.Folder, weights.Config)) : null;
         Tokenizer = Tokenizer.Load(Path.Combine(weights.Folder, TokenizerFile));
         template = ChatTemplate.LoadFrom(weights.Folder);
         Defaults = SamplingSettings.Load(weights.Folder);
@@ -76,39 +74,47 @@ public sealed class GlmModel : IDisposable
         }
     }
 
-    /// <summary>Renders a conversation with the model's template and makes it ready to run.</summary>
-    /// <param name="messages">An array of messages in OpenAI's form; pictures are parts of type <c>image</c>.</param>
-    /// <param name="pictures">The pictures, in the order of their parts.</param>
-    /// <param name="templateArguments">Further variables of the template, for example <c>enable_thinking</c>.</param>
-    /// <exception cref="TemplateException">The template refuses the conversation.</exception>
-    /// <exception cref="ArgumentException">There are pictures for a text model, or another number of them than of parts.</exception>
-    public PreparedPrompt Prepare(JsonElement messages, IReadOnlyList<RgbImage> pictures, IReadOnlyDictionary<string, JsonElement>? templateArguments = null)
+    /// <summary>Makes a picture ready for this model. It may be used in several prompts.</summary>
+    /// <exception cref="ImageException">The model cannot look at it.</exception>
+    public VisionInput ReadPicture(RgbImage picture)
     {
-        ArgumentNullException.ThrowIfNull(pictures);
-        string prompt = template.RenderChat(messages, null, addGenerationPrompt: true, templateArguments ?? new Dictionary<string, JsonElement>());
-        if (vision is null || images is null)
-        {
-            return pictures.Count == 0
-                ? PrepareTokens(Tokenizer.Encode(prompt))
-                : throw new ArgumentException($"{weights.Folder} is a text model; it cannot look at pictures.", nameof(pictures));
-        }
-
-        PixelRows[] pixels = [.. pictures.Select(images.Process)];
-        VisionGrid[] grids = [.. pixels.Select(rows => rows.Grid)];
-        int merge = vision.Config.SpatialMergeSize;
-        int[] ids = Tokenizer.Encode(VisionPlaceholders.Expand(prompt, grids, [], merge, TimestampStyle.Glm46V));
-        TokenModality[] modalities = VisionPlaceholders.Modalities(ids, TokenId("image_token_id"), TokenId("video_start_token_id"), TokenId("video_end_token_id"));
-        VisionPositions positions = VisionPositions.Compute(modalities, grids, [], merge);
-        float[] embeddings = Language.Embed(ids);
-        PutFeatures(embeddings, modalities, pixels.SelectMany(rows => vision.Forward(rows.Values, rows.Grid)).ToArray());
-        return new PreparedPrompt(ids, embeddings, [positions.Time.ToArray(), positions.Height.ToArray(), positions.Width.ToArray()], positions.RopeDelta);
+        ArgumentNullException.ThrowIfNull(picture);
+        return Vision(picture.Source).Read(picture);
     }
 
-    /// <summary>Makes plain tokens ready to run, without template or pictures.</summary>
-    public PreparedPrompt PrepareTokens(IReadOnlyList<int> ids)
+    /// <summary>Reads those frames of a video that the model's processor takes, and makes them ready for this model. The result may be used in several prompts.</summary>
+    /// <exception cref="ImageException">The model cannot look at it, or a frame cannot be used.</exception>
+    public VisionInput ReadVideo(VideoFrames video)
     {
-        ArgumentNullException.ThrowIfNull(ids);
-        return new PreparedPrompt(ids, Language.Embed([.. ids]), null, 0);
+        ArgumentNullException.ThrowIfNull(video);
+        return Vision(video.Source).Read(video);
+    }
+
+    /// <summary>Renders a conversation with the model's template and makes it ready to run.</summary>
+    /// <param name="messages">An array of messages in OpenAI's form; pictures are parts of type <c>image</c>, videos of type <c>video</c>.</param>
+    /// <param name="inputs">The pictures in the order of their parts, and the videos in the order of theirs.</param>
+    /// <param name="templateArguments">Further variables of the template, for example <c>enable_thinking</c>.</param>
+    /// <exception cref="TemplateException">The template refuses the conversation.</exception>
+    /// <exception cref="ArgumentException">There is another number of pictures or videos than of parts.</exception>
+    public PreparedPrompt Prepare(JsonElement messages, IReadOnlyList<VisionInput> inputs, IReadOnlyDictionary<string, JsonElement>? templateArguments = null)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        string prompt = template.RenderChat(messages, null, addGenerationPrompt: true, templateArguments ?? new Dictionary<string, JsonElement>());
+        if (vision is null)
+        {
+            return inputs.Count == 0 ? PreparedPrompt.OfTokens(Tokenizer.Encode(prompt)) : throw new ArgumentException($"{weights.Folder} is a text model.", nameof(inputs));
+        }
+
+        VisionInput[] pictures = [.. inputs.Where(input => input.Kind == TokenModality.Image)], videos = [.. inputs.Where(input => input.Kind == TokenModality.Video)];
+        VisionGrid[] grids = [.. pictures.Select(picture => picture.Grid)];
+        int[] ids = Tokenizer.Encode(VisionPlaceholders.Expand(prompt, grids, [.. videos.Select(video => new VideoPlace(video.Grid, video.Times))], vision.MergeSize, vision.Prompt));
+        TokenModality[] modalities = VisionPlaceholders.Modalities(ids, TokenId("image_token_id"), TokenId("video_start_token_id"), TokenId("video_end_token_id"));
+        VisionPositions positions = VisionPositions.Compute(modalities, grids, [.. videos.Select(video => video.Grid)], vision.MergeSize);
+        return new PreparedPrompt(
+            ids,
+            Runs(modalities, [.. pictures.SelectMany(picture => picture.Parts)], [.. videos.SelectMany(video => video.Parts)]),
+            [positions.Time.ToArray(), positions.Height.ToArray(), positions.Width.ToArray()],
+            positions.RopeDelta);
     }
 
     /// <summary>Answers, piece by piece; special tokens are not shown.</summary>
@@ -145,17 +151,22 @@ public sealed class GlmModel : IDisposable
     /// <inheritdoc/>
     public void Dispose() => weights.Dispose();
 
-    private void PutFeatures(float[] embeddings, TokenModality[] modalities, float[] features)
+    private VisionReader Vision(string source) => vision ?? throw new ImageException(source, ImageProblem.Unsuitable, $"{weights.Folder} is a text model; it cannot look at this.");
+
+    /// <summary>Puts pictures and frame pairs behind each other as the placeholders stand in the prompt.</summary>
+    private static List<VisionRun> Runs(TokenModality[] modalities, VisionPart[] pictures, VisionPart[] pairs)
     {
-        int width = Language.Config.HiddenSize, next = 0;
-        for (int token = 0; token < modalities.Length; token++)
+        List<VisionRun> runs = [];
+        int picture = 0, pair = 0;
+        for (int token = 0; token < modalities.Length; token = runs.Count > 0 && runs[^1].End > token ? runs[^1].End : token + 1)
         {
             if (modalities[token] != TokenModality.Text)
             {
-                features.AsSpan(next, width).CopyTo(embeddings.AsSpan(token * width));
-                next += width;
+                runs.Add(new VisionRun(token, modalities[token] == TokenModality.Image ? pictures[picture++] : pairs[pair++]));
             }
         }
+
+        return runs;
     }
 
     /// <summary>What the template and config.json take for one token is one in tokenizer.json.</summary>

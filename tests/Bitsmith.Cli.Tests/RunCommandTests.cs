@@ -14,6 +14,25 @@ public sealed class RunCommandTests
     }
 
     [Fact]
+    public void Run_looks_at_a_video_and_says_which_frames_it_took()
+    {
+        using Shell shell = new();
+        string frames = Directory.CreateDirectory(shell.PathOf("frames")).FullName;
+        for (int i = 0; i < 20; i++)
+        {
+            File.CreateSymbolicLink(Path.Combine(frames, $"{i:00}.png"), Path.GetFullPath(Path.Combine(shell.Sample, "..", "pictures", "00.png")));
+        }
+
+        Assert.Equal(ExitCode.Done, shell.Run("run", shell.Sample, "-p", "Describe this video.", "--video", frames, "--fps", "8", "--temperature", "0", "-n", "20"));
+        Assert.Contains("18 of 20 frames, 8 frames a second", shell.Error, StringComparison.Ordinal);
+        Assert.NotEmpty(shell.Output.Trim());
+
+        string first = Path.Combine(frames, "00.png"), second = Path.Combine(frames, "01.png");
+        Assert.Equal(ExitCode.Done, shell.Run("run", shell.Sample, "-p", "Describe this video.", "--video", $"{first},{second}", "--temperature", "0", "-n", "20"));
+        Assert.Contains("2 of 2 frames, no rate given", shell.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_same_seed_gives_the_same_answer_and_the_override_merges_over_the_models_settings()
     {
         using Shell shell = new();
@@ -35,6 +54,9 @@ public sealed class RunCommandTests
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", """{"top_p": 7}"""], "top_p" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--image", "nowhere.png"], "nowhere.png" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--image", "MODEL/config.json"], "config.json" },
+        { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--video", "MODEL"], "no frames" },
+        { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--video", "nowhere.png,nowhere.png"], "nowhere.png" },
+        { ExitCode.WrongRequest, ["run", "MODEL", "-p", "x", "--video", "MODEL", "--fps", "0"], "--fps must be" },
     };
 
     [Theory]

@@ -60,7 +60,7 @@ public sealed class SampleAnswersTests(ITestOutputHelper output)
     {
         object content = picture is null ? question : new object[] { new { type = "image" }, new { type = "text", text = question } };
         JsonElement messages = JsonSerializer.SerializeToElement(new[] { new { role = "user", content } });
-        PreparedPrompt prompt = model.Prepare(messages, picture is null ? [] : [picture]);
+        PreparedPrompt prompt = model.Prepare(messages, picture is null ? [] : [model.ReadPicture(picture)]);
         return string.Concat(model.Answer(prompt, model.Defaults with { Temperature = 0, MaxTokens = 60 }, TestContext.Current.CancellationToken)).Trim();
     }
 

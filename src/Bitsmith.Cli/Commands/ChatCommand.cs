@@ -1,10 +1,13 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json.Nodes;
 using Bitsmith.Models;
 using Bitsmith.Models.Generation;
 using Bitsmith.Models.Images;
+using Bitsmith.Models.Images.Preprocessing;
+using Bitsmith.Models.Vision;
 
 namespace Bitsmith.Cli.Commands;
 
@@ -13,7 +16,7 @@ internal static class ChatCommand
 {
     public const string Name = "chat";
 
-    private const string Help = "/image FILE adds a picture to the next message, /clear starts anew, /exit ends. Ctrl-C stops an answer; without one it ends the program.";
+    private const string Help = "/image FILE adds a picture to the next message, /video DIR [FPS] a video, /clear starts anew, /exit ends. Ctrl-C stops an answer; without one it ends the program.";
 
     public static Command Create(Terminal terminal)
     {
@@ -33,7 +36,7 @@ internal static class ChatCommand
     private static void Run(Terminal terminal, GlmModel model, SamplingSettings settings)
     {
         List<JsonObject> messages = [];
-        List<RgbImage> pictures = [], attached = [];
+        List<VisionInput> inputs = [], attached = [];
         while (true)
         {
             terminal.Error.Write("> ");
@@ -48,33 +51,36 @@ internal static class ChatCommand
                     break;
                 case ["/clear"]:
                     messages.Clear();
-                    pictures.Clear();
+                    inputs.Clear();
                     attached.Clear();
                     break;
                 case ["/image", _] when !model.HasVision:
                     terminal.Error.WriteLine("This is a text model, which cannot look at pictures.");
                     break;
                 case ["/image", string path]:
-                    Attach(terminal, path.Trim(), attached);
+                    Attach(terminal, attached, () => model.ReadPicture(ImageDecoder.Load(path.Trim())));
+                    break;
+                case ["/video", string place]:
+                    Attach(terminal, attached, () => VideoInput.Read(terminal, model, Video(place.Trim())));
                     break;
                 case [['/', ..], ..]:
                     terminal.Error.WriteLine(Help);
                     break;
                 default:
-                    messages.Add(Conversation.UserMessage(line, attached.Count));
-                    pictures.AddRange(attached);
+                    messages.Add(Conversation.UserMessage(line, attached.Count(input => input.Kind == TokenModality.Image), attached.Count(input => input.Kind == TokenModality.Video)));
+                    inputs.AddRange(attached);
                     attached.Clear();
-                    messages.Add(Conversation.AssistantMessage(Answer(terminal, model, settings, messages, pictures)));
+                    messages.Add(Conversation.AssistantMessage(Answer(terminal, model, settings, messages, inputs)));
                     break;
             }
         }
     }
 
-    private static void Attach(Terminal terminal, string path, List<RgbImage> attached)
+    private static void Attach(Terminal terminal, List<VisionInput> attached, Func<VisionInput> read)
     {
         try
         {
-            attached.Add(ImageDecoder.Load(path));
+            attached.Add(read());
         }
         catch (ImageException problem)
         {
@@ -82,8 +88,14 @@ internal static class ChatCommand
         }
     }
 
+    // A number behind the place is the rate.
+    private static VideoFrames Video(string text) =>
+        text.LastIndexOf(' ') is > 0 and int space && double.TryParse(text[(space + 1)..], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double rate) && rate > 0
+            ? VideoFrames.Open(text[..space].TrimEnd(), rate)
+            : VideoFrames.Open(text, null);
+
     /// <summary>Answers until the end or Ctrl-C; what was said by then stays in the conversation.</summary>
-    private static string Answer(Terminal terminal, GlmModel model, SamplingSettings settings, List<JsonObject> messages, List<RgbImage> pictures)
+    private static string Answer(Terminal terminal, GlmModel model, SamplingSettings settings, List<JsonObject> messages, List<VisionInput> inputs)
     {
         StringBuilder answer = new();
         using CancellationTokenSource stop = new();
@@ -94,7 +106,7 @@ internal static class ChatCommand
         });
         try
         {
-            foreach (string piece in model.Answer(model.Prepare(Conversation.Of(messages), pictures), settings, stop.Token))
+            foreach (string piece in model.Answer(model.Prepare(Conversation.Of(messages), inputs), settings, stop.Token))
             {
                 terminal.Out.Write(piece);
                 terminal.Out.Flush();

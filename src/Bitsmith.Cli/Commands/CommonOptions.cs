@@ -25,6 +25,19 @@ internal static class CommonOptions
 
     public static Option<bool> Json() => new("--json") { Description = "Print the result as JSON." };
 
+    public static Option<double?> FramesPerSecond()
+    {
+        Option<double?> rate = new("--fps") { Description = "Frames a second of every --video; the model's processor then takes as many frames as it does of such a video. Without it all frames are taken." };
+        rate.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double?>() is double value && !(value > 0 && double.IsFinite(value)))
+            {
+                result.AddError("--fps must be above 0.");
+            }
+        });
+        return rate;
+    }
+
     public static Option<string> Activations()
     {
         Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them.", DefaultValueFactory = _ => "scheme" };

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Bitsmith.Models;
 using Bitsmith.Models.Generation;
-using Bitsmith.Models.Images;
 using Bitsmith.Models.Text.Templates;
+using Bitsmith.Models.Vision;
 
 namespace Bitsmith.Evaluation.Answers;
 
@@ -47,7 +47,7 @@ public static class AnswerChecks
             return check with { Problem = "this is a text model; it cannot look at pictures" };
         }
 
-        RgbImage[] pictures = picture is null ? [] : [picture.Image];
+        VisionInput[] pictures = picture is null ? [] : [model.ReadPicture(picture.Image)];
         PreparedPrompt prompt = model.Prepare(Conversation.Of(Conversation.UserMessage(question, pictures.Length)), pictures, TemplateArguments);
         SamplingSettings greedy = new() { Temperature = 0, MaxTokens = maxTokens, StopTokens = model.Defaults.StopTokens };
         int[] tokens;

@@ -6,14 +6,16 @@ namespace Bitsmith.Models.Generation;
 /// <summary>Messages in the form that chat templates take.</summary>
 public static class Conversation
 {
-    /// <summary>A user's message: pictures first, then the text.</summary>
+    /// <summary>A user's message: pictures first, then videos, then the text.</summary>
     /// <param name="text">What the user says.</param>
     /// <param name="pictures">How many pictures belong to it.</param>
-    public static JsonObject UserMessage(string text, int pictures) => Message("user", pictures == 0
+    /// <param name="videos">How many videos belong to it.</param>
+    public static JsonObject UserMessage(string text, int pictures, int videos = 0) => Message("user", pictures + videos == 0
         ? JsonValue.Create(text)
         : new JsonArray(
         [
             .. Enumerable.Range(0, pictures).Select(JsonNode (_) => new JsonObject { ["type"] = "image" }),
+            .. Enumerable.Range(0, videos).Select(JsonNode (_) => new JsonObject { ["type"] = "video" }),
             new JsonObject { ["type"] = "text", ["text"] = text },
         ]));
 

@@ -37,7 +37,8 @@ public static class TokenGenerator
         {
             cancellationToken.ThrowIfCancellationRequested();
             int tokens = Math.Min(PassTokens, count - start);
-            hidden = prompt.Embeddings.AsSpan(start * width, tokens * width).ToArray();
+            hidden = new float[tokens * width];
+            prompt.Embed(model, start, tokens, hidden);
             model.Forward(hidden, cache, prompt.Positions is null ? null : [.. prompt.Positions.Select(axis => axis[start..(start + tokens)])]);
         }
 

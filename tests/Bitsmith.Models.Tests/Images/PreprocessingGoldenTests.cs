@@ -106,7 +106,7 @@ public sealed class PreprocessingGoldenTests
     public void Expanded_prompts_equal_the_recorded_ones(string model, string name)
     {
         JsonElement recorded = Info(model).GetProperty("cases").GetProperty(name);
-        TimestampStyle style = model == "tiny-glm4v" ? TimestampStyle.Glm46V : TimestampStyle.Glm4V;
+        ProcessorFamily style = model == "tiny-glm4v" ? ProcessorFamily.Glm46V : ProcessorFamily.Glm4V;
         VideoPlace[] videos = [.. Grids(recorded, "video_grid_thw").Select(grid => new VideoPlace(grid, VideoTimes.Of([0, 1, 2, 3], 2, grid.Frames)))];
         string expanded = VisionPlaceholders.Expand(recorded.GetProperty("prompt").GetString()!, Grids(recorded, "image_grid_thw"), videos, 2, style);
         Assert.Equal(recorded.GetProperty("expanded_prompt").GetString(), expanded);

@@ -25,8 +25,8 @@ public sealed class PreprocessingTests
     [InlineData(2399.999, "2400.0 seconds", "2399")]
     public void Times_are_written_as_Python_writes_them(double seconds, string glm46, string glm4)
     {
-        Assert.Equal(glm46, VideoTimes.Format(seconds, TimestampStyle.Glm46V));
-        Assert.Equal(glm4, VideoTimes.Format(seconds, TimestampStyle.Glm4V));
+        Assert.Equal(glm46, VideoTimes.Format(seconds, ProcessorFamily.Glm46V));
+        Assert.Equal(glm4, VideoTimes.Format(seconds, ProcessorFamily.Glm4V));
     }
 
     [Fact]
@@ -204,9 +204,9 @@ public sealed class PreprocessingTests
     [Fact]
     public void Placeholders_must_match_pictures_and_videos()
     {
-        Assert.Contains("1 <|image|>", Assert.Throws<ArgumentException>(() => VisionPlaceholders.Expand("a<|image|>", [], [], 2, TimestampStyle.Glm46V)).Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(() => VisionPlaceholders.Expand("a", [], [new VideoPlace(new VisionGrid(1, 2, 2), [0])], 2, TimestampStyle.Glm46V));
-        Assert.Throws<ArgumentException>(() => VisionPlaceholders.Expand("<|video|>", [], [new VideoPlace(new VisionGrid(2, 2, 2), [0])], 2, TimestampStyle.Glm46V));
+        Assert.Contains("1 <|image|>", Assert.Throws<ArgumentException>(() => VisionPlaceholders.Expand("a<|image|>", [], [], 2, ProcessorFamily.Glm46V)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => VisionPlaceholders.Expand("a", [], [new VideoPlace(new VisionGrid(1, 2, 2), [0])], 2, ProcessorFamily.Glm46V));
+        Assert.Throws<ArgumentException>(() => VisionPlaceholders.Expand("<|video|>", [], [new VideoPlace(new VisionGrid(2, 2, 2), [0])], 2, ProcessorFamily.Glm46V));
     }
 
     private static string Refusal(TokenModality[] modalities, VisionGrid[] images, VisionGrid[] videos) =>

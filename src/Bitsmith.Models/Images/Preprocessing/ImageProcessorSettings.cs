@@ -38,6 +38,12 @@ public sealed record ImageProcessorSettings
     /// <summary><c>image_std</c>, for red, green and blue.</summary>
     public IReadOnlyList<float> Deviation { get; init; } = [0.26862954f, 0.26130258f, 0.27577711f];
 
+    /// <summary><c>fps</c>: frames that the video processor of GLM-4.1V and GLM-4.5V takes in a second.</summary>
+    public double SampledFramesPerSecond { get; init; } = 2;
+
+    /// <summary><c>max_duration</c>: seconds up to which that rate holds.</summary>
+    public double MaxDuration { get; init; } = 300;
+
     /// <summary>Values of one patch, 1176 in all GLM models.</summary>
     public int PatchColumns => 3 * TemporalPatchSize * PatchSize * PatchSize;
 
@@ -70,7 +76,9 @@ public sealed record ImageProcessorSettings
             PatchSize = ReadCount(json, path, "patch_size", defaults.PatchSize),
             TemporalPatchSize = ReadCount(json, path, "temporal_patch_size", defaults.TemporalPatchSize),
             MergeSize = ReadCount(json, path, "merge_size", defaults.MergeSize),
-            RescaleFactor = ReadFactor(json, path, defaults.RescaleFactor),
+            RescaleFactor = ReadFactor(json, path, "rescale_factor", defaults.RescaleFactor),
+            SampledFramesPerSecond = ReadFactor(json, path, "fps", defaults.SampledFramesPerSecond),
+            MaxDuration = ReadFactor(json, path, "max_duration", defaults.MaxDuration),
             Mean = ReadChannels(json, path, "image_mean", defaults.Mean),
             Deviation = ReadChannels(json, path, "image_std", defaults.Deviation),
         };
@@ -150,10 +158,10 @@ public sealed record ImageProcessorSettings
             : throw new CheckpointException(path, $"{key} is {value.GetRawText()}, expected a whole number from 1 to {Most}.");
     }
 
-    private static double ReadFactor(JsonText json, string path, double fallback) =>
-        json.Get("rescale_factor") is not { ValueKind: not JsonValueKind.Null } value ? fallback
+    private static double ReadFactor(JsonText json, string path, string key, double fallback) =>
+        json.Get(key) is not { ValueKind: not JsonValueKind.Null } value ? fallback
             : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double factor) && factor > 0 && double.IsFinite(factor) ? factor
-            : throw new CheckpointException(path, $"rescale_factor is {value.GetRawText()}, expected a positive number.");
+            : throw new CheckpointException(path, $"{key} is {value.GetRawText()}, expected a positive number.");
 
     private static IReadOnlyList<float> ReadChannels(JsonText json, string path, string key, IReadOnlyList<float> fallback)
     {

@@ -9,6 +9,19 @@ public static class VideoSampling
     private const int MostFramesGlm46 = 640;
     private const double LongestGlm46 = 2400;
 
+    /// <summary>The frames that a processor takes.</summary>
+    /// <param name="totalFrames">Frames in the video, at least 1.</param>
+    /// <param name="framesPerSecond">Of the video; null for frames that were chosen before: all of them are taken.</param>
+    /// <param name="family">The video processor.</param>
+    /// <param name="settings">Its settings.</param>
+    public static int[] Of(int totalFrames, double? framesPerSecond, ProcessorFamily family, ImageProcessorSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        return framesPerSecond is not double rate ? [.. Enumerable.Range(0, totalFrames)]
+            : family == ProcessorFamily.Glm46V ? Glm46V(totalFrames, rate, temporalPatchSize: settings.TemporalPatchSize)
+            : Glm4V(totalFrames, rate, rate: settings.SampledFramesPerSecond, longest: settings.MaxDuration);
+    }
+
     /// <summary>
     /// The rule of GLM-4.6V: 3 frame pairs a second up to 30 s, 1 up to 300 s, 0.5 above, at most 640 frames and the first 2400 s counted.
     /// </summary>

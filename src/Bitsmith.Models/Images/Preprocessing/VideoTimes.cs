@@ -1,15 +1,5 @@
 namespace Bitsmith.Models.Images.Preprocessing;
 
-/// <summary>How a model family writes the time of a frame into the prompt.</summary>
-public enum TimestampStyle
-{
-    /// <summary>GLM-4.6V (Glm46VProcessor): <c>1.5 seconds</c>.</summary>
-    Glm46V,
-
-    /// <summary>GLM-4.1V and GLM-4.5V (Glm4vProcessor): <c>1</c>, whole seconds rounded down.</summary>
-    Glm4V,
-}
-
 /// <summary>The times that stand behind the frames of a video in a prompt.</summary>
 public static class VideoTimes
 {
@@ -36,9 +26,9 @@ public static class VideoTimes
 
     /// <summary>Writes a time as the model expects it.</summary>
     /// <param name="seconds">The time, not negative.</param>
-    /// <param name="style">The model family.</param>
-    public static string Format(double seconds, TimestampStyle style) =>
-        style == TimestampStyle.Glm4V ? $"{Math.Truncate(seconds):F0}" : $"{OneDecimal(seconds):F1} seconds";
+    /// <param name="family">The processor.</param>
+    public static string Format(double seconds, ProcessorFamily family) =>
+        family == ProcessorFamily.Glm4V ? $"{Math.Truncate(seconds):F0}" : $"{OneDecimal(seconds):F1} seconds";
 
     /// <summary>
     /// Rounds to tenths as Python's <c>.1f</c> does: by the exact value of the double, a tie to even (0.25 gives 0.2). .NET's F1 rounds ties up.

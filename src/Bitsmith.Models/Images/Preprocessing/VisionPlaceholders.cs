@@ -27,9 +27,9 @@ public static class VisionPlaceholders
     /// <param name="images">The pictures' grids, in order.</param>
     /// <param name="videos">The videos, in order.</param>
     /// <param name="mergeSize">Patches that become one token, along each side.</param>
-    /// <param name="style">How times are written.</param>
+    /// <param name="family">How times are written.</param>
     /// <exception cref="ArgumentException">The prompt has other numbers of placeholders than there are pictures and videos.</exception>
-    public static string Expand(string prompt, IReadOnlyList<VisionGrid> images, IReadOnlyList<VideoPlace> videos, int mergeSize, TimestampStyle style)
+    public static string Expand(string prompt, IReadOnlyList<VisionGrid> images, IReadOnlyList<VideoPlace> videos, int mergeSize, ProcessorFamily family)
     {
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentNullException.ThrowIfNull(images);
@@ -62,7 +62,7 @@ public static class VisionPlaceholders
             {
                 if (video < videos.Count)
                 {
-                    AppendVideo(expanded, videos[video], mergeSize, style);
+                    AppendVideo(expanded, videos[video], mergeSize, family);
                 }
 
                 video++;
@@ -97,7 +97,7 @@ public static class VisionPlaceholders
         return modalities;
     }
 
-    private static void AppendVideo(StringBuilder prompt, VideoPlace video, int mergeSize, TimestampStyle style)
+    private static void AppendVideo(StringBuilder prompt, VideoPlace video, int mergeSize, ProcessorFamily family)
     {
         if (video.Times.Count != video.Grid.Frames)
         {
@@ -108,7 +108,7 @@ public static class VisionPlaceholders
         {
             prompt.Append(BeginOfImage);
             Repeat(prompt, (video.Grid with { Frames = 1 }).Tokens(mergeSize));
-            prompt.Append(EndOfImage).Append(VideoTimes.Format(time, style));
+            prompt.Append(EndOfImage).Append(VideoTimes.Format(time, family));
         }
     }
 
