@@ -120,6 +120,6 @@ public sealed class ModelWeights : IDisposable
 
         return place.Tensor.Shape.SequenceEqual(shape.ToArray())
             ? place
-            : throw new CheckpointException(place.File.Path, $"tensor '{name}' is {place.Tensor.Describe()}, but config.json implies [{string.Join(", ", shape.ToArray())}].");
+            : throw new CheckpointException(place.File.Path, $"tensor '{name}' is {place.Tensor.Describe()}, but config.json implies [{string.Join(", ", shape.ToArray())}]. Take config.json and weights from the same revision of the model.");
     }
 }
