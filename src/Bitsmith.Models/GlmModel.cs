@@ -151,7 +151,7 @@ public sealed class GlmModel : IDisposable
     /// <inheritdoc/>
     public void Dispose() => weights.Dispose();
 
-    private VisionReader Vision(string source) => vision ?? throw new ImageException(source, ImageProblem.Unsuitable, $"{weights.Folder} is a text model; it cannot look at this.");
+    private VisionReader Vision(string source) => vision ?? throw new ImageException(source, ImageProblem.Unsuitable, $"{weights.Folder} is a text model, which cannot look at pictures. Leave the picture out, or take a vision model such as GLM-4.6V-Flash.");
 
     /// <summary>Puts pictures and frame pairs behind each other as the placeholders stand in the prompt.</summary>
     private static List<VisionRun> Runs(TokenModality[] modalities, VisionPart[] pictures, VisionPart[] pairs)

@@ -54,9 +54,6 @@ internal static class ChatCommand
                     inputs.Clear();
                     attached.Clear();
                     break;
-                case ["/image", _] when !model.HasVision:
-                    terminal.Error.WriteLine("This is a text model, which cannot look at pictures.");
-                    break;
                 case ["/image", string path]:
                     Attach(terminal, attached, () => model.ReadPicture(ImageDecoder.Load(path.Trim())));
                     break;
