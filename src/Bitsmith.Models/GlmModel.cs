@@ -13,7 +13,7 @@ using Bitsmith.Tensors.Matrices;
 namespace Bitsmith.Models;
 
 /// <summary>
-/// A model folder ready to answer: weights, tokenizer, chat template, image processor and sampling defaults. Thread-safe; each answer has its own state.
+/// A model folder ready to answer: weights, tokenizer, chat template, image processor and sampling defaults. Thread-safe; each answer or session has its own state.
 /// </summary>
 public sealed class GlmModel : IDisposable
 {
@@ -117,17 +117,36 @@ public sealed class GlmModel : IDisposable
             positions.RopeDelta);
     }
 
-    /// <summary>Answers, piece by piece; special tokens are not shown.</summary>
+    /// <summary>Starts a conversation, whose turns need not be run again.</summary>
+    public GenerationSession NewSession() => new(Language, Context);
+
+    /// <summary>Answers once, piece by piece; special tokens are not shown.</summary>
     /// <param name="prompt">From <see cref="Prepare"/>.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="cancellationToken">Stops between tokens.</param>
     /// <exception cref="PromptTooLongException">The prompt leaves no room for an answer.</exception>
     public IEnumerable<string> Answer(PreparedPrompt prompt, SamplingSettings settings, CancellationToken cancellationToken)
     {
+        using GenerationSession session = NewSession();
+        foreach (string piece in Answer(session, prompt, settings, cancellationToken))
+        {
+            yield return piece;
+        }
+    }
+
+    /// <summary>Answers in a conversation, piece by piece; special tokens are not shown.</summary>
+    /// <param name="session">From <see cref="NewSession"/>.</param>
+    /// <param name="prompt">The whole conversation, from <see cref="Prepare"/>.</param>
+    /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="cancellationToken">Stops between tokens; the session stays usable.</param>
+    /// <exception cref="PromptTooLongException">The prompt leaves no room for an answer.</exception>
+    public IEnumerable<string> Answer(GenerationSession session, PreparedPrompt prompt, SamplingSettings settings, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(session);
         ArgumentNullException.ThrowIfNull(settings);
         StreamingDecoder decoder = new(Tokenizer);
         StopStringFilter filter = new(settings.StopStrings);
-        foreach (int token in TokenGenerator.Run(Language, prompt, settings, Context, cancellationToken))
+        foreach (int token in session.Generate(prompt, settings, cancellationToken))
         {
             string piece = filter.Add(decoder.Append(token));
             if (piece.Length > 0)

@@ -35,6 +35,7 @@ internal static class ChatCommand
 
     private static void Run(Terminal terminal, GlmModel model, SamplingSettings settings)
     {
+        using GenerationSession session = model.NewSession();
         List<JsonObject> messages = [];
         List<VisionInput> inputs = [], attached = [];
         while (true)
@@ -67,7 +68,7 @@ internal static class ChatCommand
                     messages.Add(Conversation.UserMessage(line, attached.Count(input => input.Kind == TokenModality.Image), attached.Count(input => input.Kind == TokenModality.Video)));
                     inputs.AddRange(attached);
                     attached.Clear();
-                    messages.Add(Conversation.AssistantMessage(Answer(terminal, model, settings, messages, inputs)));
+                    messages.Add(Conversation.AssistantMessage(Answer(terminal, model, session, settings, messages, inputs)));
                     break;
             }
         }
@@ -92,7 +93,8 @@ internal static class ChatCommand
             : VideoFrames.Open(text, null);
 
     /// <summary>Answers until the end or Ctrl-C; what was said by then stays in the conversation.</summary>
-    private static string Answer(Terminal terminal, GlmModel model, SamplingSettings settings, List<JsonObject> messages, List<VisionInput> inputs)
+    private static string Answer(
+        Terminal terminal, GlmModel model, GenerationSession session, SamplingSettings settings, List<JsonObject> messages, List<VisionInput> inputs)
     {
         StringBuilder answer = new();
         using CancellationTokenSource stop = new();
@@ -103,7 +105,7 @@ internal static class ChatCommand
         });
         try
         {
-            foreach (string piece in model.Answer(model.Prepare(Conversation.Of(messages), inputs), settings, stop.Token))
+            foreach (string piece in model.Answer(session, model.Prepare(Conversation.Of(messages), inputs), settings, stop.Token))
             {
                 terminal.Out.Write(piece);
                 terminal.Out.Flush();

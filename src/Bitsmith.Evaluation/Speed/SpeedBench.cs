@@ -37,7 +37,7 @@ public static class SpeedBench
             settings.ExactActivations ? "exact" : "scheme",
             settings.Threads,
             Cpu.Default.ToString().ToLowerInvariant(),
-            TokenGenerator.PassTokens,
+            GenerationSession.PassTokens,
             settings.Repetitions,
             settings.Seed,
             Machine.CpuName,
@@ -59,6 +59,8 @@ public static class SpeedBench
         ArgumentNullException.ThrowIfNull(clock);
         ArgumentOutOfRangeException.ThrowIfLessThan(settings.Repetitions, 1);
         Random random = new(settings.Seed);
+        using ForwardPass pass = model.NewPass();
+        float[] hidden = new float[GenerationSession.PassTokens * model.Config.HiddenSize], logits = new float[model.Config.VocabSize];
         List<SpeedResult> results = [];
         foreach (SpeedTest test in settings.Tests)
         {
@@ -67,7 +69,7 @@ public static class SpeedBench
             {
                 int[] tokens = [.. Enumerable.Range(0, test.Tokens).Select(_ => random.Next(model.Config.VocabSize))];
                 long start = clock.GetTimestamp();
-                RunOnce(model, tokens, test.PromptTokens, cancellationToken);
+                RunOnce(model, pass, hidden, logits, tokens, test.PromptTokens, cancellationToken);
                 double rate = test.Tokens / clock.GetElapsedTime(start).TotalSeconds;
                 progress?.Report(new SpeedProgress(test, run, rate));
                 if (run > 0)
@@ -82,20 +84,23 @@ public static class SpeedBench
         return results;
     }
 
-    private static void RunOnce(LanguageModel model, int[] tokens, int promptTokens, CancellationToken cancellationToken)
+    /// <summary>Runs the tokens as a <see cref="GenerationSession"/> does.</summary>
+    private static void RunOnce(LanguageModel model, ForwardPass pass, float[] hidden, float[] logits, int[] tokens, int promptTokens, CancellationToken cancellationToken)
     {
+        int width = model.Config.HiddenSize, start = 0;
         using KvCache cache = model.NewCache(tokens.Length);
-        int start = 0;
         while (start < tokens.Length)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            int count = start < promptTokens ? Math.Min(TokenGenerator.PassTokens, promptTokens - start) : 1;
-            float[] hidden = model.Embed(tokens.AsSpan(start, count));
-            model.Forward(hidden, cache);
+            int count = start < promptTokens ? Math.Min(GenerationSession.PassTokens, promptTokens - start) : 1;
+            Memory<float> state = hidden.AsMemory(0, count * width);
+            model.Embed(tokens.AsSpan(start, count), state.Span);
+            model.Begin(pass, new SequenceRun(cache, count));
+            model.Forward(state, pass);
             start += count;
             if (start >= promptTokens)
             {
-                model.Logits(hidden.AsMemory(hidden.Length - model.Config.HiddenSize));
+                model.Logits(state[^width..], logits, pass);
             }
         }
     }

@@ -26,6 +26,9 @@ public sealed class VisionPart
     /// <summary>SHA-256 of its pixel values: two parts of the same identity and grid have the same features.</summary>
     public string Identity { get; }
 
+    /// <summary>True once the features were computed.</summary>
+    internal bool HasFeatures => features.IsValueCreated;
+
     /// <summary>What stands in place of the tokens' embeddings [tokens × D].</summary>
     internal float[] Features => features.Value;
 }
