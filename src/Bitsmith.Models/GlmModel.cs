@@ -8,6 +8,7 @@ using Bitsmith.Models.Text;
 using Bitsmith.Models.Text.Templates;
 using Bitsmith.Models.Vision;
 using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models;
@@ -118,7 +119,9 @@ public sealed class GlmModel : IDisposable
     }
 
     /// <summary>Starts a conversation, whose turns need not be run again.</summary>
-    public GenerationSession NewSession() => new(Language, Context);
+    /// <param name="cacheType">What keys and values are stored as: F32, BF16, F16 or F8_E4M3.</param>
+    /// <exception cref="ArgumentException">The type is none of the four.</exception>
+    public GenerationSession NewSession(ElementType cacheType = ElementType.F32) => new(Language, Context, cacheType);
 
     /// <summary>Answers once, piece by piece; special tokens are not shown.</summary>
     /// <param name="prompt">From <see cref="Prepare"/>.</param>

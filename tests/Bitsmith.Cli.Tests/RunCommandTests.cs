@@ -32,6 +32,20 @@ public sealed class RunCommandTests
         Assert.Contains("2 of 2 frames, no rate given", shell.Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("f32")]
+    [InlineData("bf16")]
+    [InlineData("f16")]
+    [InlineData("fp8")]
+    public void The_cache_may_be_stored_narrow(string type)
+    {
+        using Shell shell = new();
+
+        Assert.Equal(ExitCode.Done, shell.Run("run", shell.Sample, "-p", "What is the opposite of wet?", "--cache-type", type, "--temperature", "0", "-n", "20"));
+
+        Assert.Equal("The opposite of wet is dry.", shell.Output.Trim());
+    }
+
     [Fact]
     public void The_same_seed_gives_the_same_answer_and_the_override_merges_over_the_models_settings()
     {
@@ -49,6 +63,7 @@ public sealed class RunCommandTests
     {
         { ExitCode.WrongRequest, ["run", "MODEL"], "--prompt" },
         { ExitCode.WrongRequest, ["run", "MODEL", "-p", "x", "--activations", "none"], "'none'" },
+        { ExitCode.WrongRequest, ["run", "MODEL", "-p", "x", "--cache-type", "int4"], "'int4'" },
         { ExitCode.BrokenInput, ["run", "nowhere", "-p", "x"], "no such folder" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", "{"], "no JSON" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", """{"top_p": 7}"""], "top_p" },

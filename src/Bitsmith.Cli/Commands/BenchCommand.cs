@@ -20,11 +20,12 @@ internal static class BenchCommand
         Option<int> repetitions = new Option<int>("-r", "--repetitions") { Description = "Measured runs of each test, behind one that is not measured.", DefaultValueFactory = _ => DefaultRepetitions }.AtLeastOne();
         Option<int> seed = new("--seed") { Description = "Chooses the random tokens." };
         Option<string> activations = CommonOptions.Activations();
+        Option<string> cacheType = CommonOptions.CacheType();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> json = CommonOptions.Json();
         Command command = new("bench", "Measure how fast a model runs, in tokens per second, as llama-bench does.\n\n  bitsmith bench ./GLM-4.6V-Flash-FP8 -p 512 -n 128\n  bitsmith bench ./GLM-4.6V-Flash-FP8 -p 0 -n 0 --pg 1024,1024 -r 1");
         command.Arguments.Add(model);
-        foreach (Option option in (Option[])[prompt, generate, both, repetitions, seed, activations, threads, json])
+        foreach (Option option in (Option[])[prompt, generate, both, repetitions, seed, activations, cacheType, threads, json])
         {
             command.Options.Add(option);
         }
@@ -36,7 +37,8 @@ internal static class BenchCommand
                 parsed.GetValue(repetitions),
                 parsed.GetValue(threads),
                 parsed.GetValue(activations) == "exact",
-                parsed.GetValue(seed));
+                parsed.GetValue(seed),
+                CommonOptions.CacheTypeOf(parsed.GetRequiredValue(cacheType)));
             if (settings.Tests.Count == 0)
             {
                 throw new RequestException("Nothing to measure: -p and -n are 0 and there is no --pg.");

@@ -26,16 +26,16 @@ internal static class ChatCommand
         command.SetAction(parsed =>
         {
             using GlmModel model = generation.Open(parsed);
+            using GenerationSession session = generation.NewSession(parsed, model);
             terminal.Error.WriteLine(Help);
-            Run(terminal, model, generation.Settings(parsed, model));
+            Run(terminal, model, session, generation.Settings(parsed, model));
             return ExitCode.Done;
         });
         return command;
     }
 
-    private static void Run(Terminal terminal, GlmModel model, SamplingSettings settings)
+    private static void Run(Terminal terminal, GlmModel model, GenerationSession session, SamplingSettings settings)
     {
-        using GenerationSession session = model.NewSession();
         List<JsonObject> messages = [];
         List<VisionInput> inputs = [], attached = [];
         while (true)

@@ -1,10 +1,13 @@
 using System.CommandLine;
+using Bitsmith.Tensors.ElementTypes;
 
 namespace Bitsmith.Cli.Commands;
 
 /// <summary>Options that read the same in every command.</summary>
 internal static class CommonOptions
 {
+    private static readonly Dictionary<string, ElementType> CacheTypes = new() { ["f32"] = ElementType.F32, ["bf16"] = ElementType.BF16, ["f16"] = ElementType.F16, ["fp8"] = ElementType.F8E4M3 };
+
     public static Option<int> Threads()
     {
         Option<int> threads = new("--threads") { Description = "Threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };
@@ -38,9 +41,19 @@ internal static class CommonOptions
         return rate;
     }
 
+    public static Option<string> CacheType()
+    {
+        Option<string> type = new("--cache-type") { Description = "What keys and values are stored as: f32, bf16, f16, or fp8 (without scales, as vLLM's with scale 1).", DefaultValueFactory = _ => "f32" };
+        type.AcceptOnlyFromAmong([.. CacheTypes.Keys]);
+        return type;
+    }
+
+    /// <summary>The type that a value of <see cref="CacheType"/> stands for.</summary>
+    public static ElementType CacheTypeOf(string name) => CacheTypes[name];
+
     public static Option<string> Activations()
     {
-        Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them.", DefaultValueFactory = _ => "scheme" };
+        Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them, and where the CPU's BF16 products would round them.", DefaultValueFactory = _ => "scheme" };
         activations.AcceptOnlyFromAmong("scheme", "exact");
         return activations;
     }

@@ -16,12 +16,13 @@ internal sealed class GenerationOptions
     private readonly Option<int?> seed = new("--seed") { Description = "Makes answers repeatable." };
     private readonly Option<string?> generation = new("--override-generation-config") { Description = "JSON merged over the model's generation_config.json, for example {\"temperature\": 0.8, \"min_p\": 0.05}." };
     private readonly Option<string> activations = CommonOptions.Activations();
+    private readonly Option<string> cacheType = CommonOptions.CacheType();
     private readonly Option<int> threads = CommonOptions.Threads();
 
     public void AddTo(Command command)
     {
         command.Arguments.Add(folder);
-        foreach (Option option in (Option[])[maxTokens, temperature, seed, generation, activations, threads])
+        foreach (Option option in (Option[])[maxTokens, temperature, seed, generation, activations, cacheType, threads])
         {
             command.Options.Add(option);
         }
@@ -32,6 +33,9 @@ internal sealed class GenerationOptions
         bool exact = parsed.GetValue(activations) == "exact";
         return GlmModel.Open(parsed.GetRequiredValue(folder), ComputeOptions.On(parsed.GetValue(threads), exact), exact);
     }
+
+    /// <summary>A session with the cache that was asked for.</summary>
+    public GenerationSession NewSession(ParseResult parsed, GlmModel model) => model.NewSession(CommonOptions.CacheTypeOf(parsed.GetRequiredValue(cacheType)));
 
     /// <summary>The model's defaults, the override merged over them, single options over that.</summary>
     public SamplingSettings Settings(ParseResult parsed, GlmModel model)

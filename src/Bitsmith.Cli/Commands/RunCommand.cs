@@ -36,7 +36,8 @@ internal static class RunCommand
             SamplingSettings settings = generation.Settings(parsed, model);
             VisionInput[] inputs = [.. images.Select(model.ReadPicture), .. films.Select(video => VideoInput.Read(terminal, model, video))];
             PreparedPrompt prepared = model.Prepare(Conversation.Of(Conversation.UserMessage(parsed.GetRequiredValue(prompt), images.Length, films.Length)), inputs);
-            foreach (string piece in model.Answer(prepared, settings, cancellationToken))
+            using GenerationSession session = generation.NewSession(parsed, model);
+            foreach (string piece in model.Answer(session, prepared, settings, cancellationToken))
             {
                 terminal.Out.Write(piece);
                 terminal.Out.Flush();

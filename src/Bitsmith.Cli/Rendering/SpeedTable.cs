@@ -17,6 +17,6 @@ internal static class SpeedTable
 
         table.AddTo(terminal);
         terminal.Out.WriteLine(
-            $"{report.Cpu}, {report.Threads} thread(s), {report.InstructionSet}, {report.Activations} activations, prompts in passes of {report.PassTokens}, {report.Repetitions} run(s), seed {report.Seed}, bitsmith {report.Version}");
+            $"{report.Cpu}, {report.Threads} thread(s), {report.InstructionSet}, {report.Activations} activations, inputs of BF16 weights in {report.Inputs}, cache in {report.CacheType}, prompts in passes of {report.PassTokens}, {report.Repetitions} run(s), seed {report.Seed}, bitsmith {report.Version}");
     }
 }

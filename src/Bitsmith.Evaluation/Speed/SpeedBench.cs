@@ -4,7 +4,7 @@ using Bitsmith.Models;
 using Bitsmith.Models.Generation;
 using Bitsmith.Models.Layers;
 using Bitsmith.Models.Weights;
-using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Evaluation.Speed;
@@ -27,7 +27,8 @@ public static class SpeedBench
         ArgumentNullException.ThrowIfNull(settings);
         CheckpointSummary summary = CheckpointSummary.Create(folder);
         using ModelWeights weights = ModelWeights.Open(folder);
-        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.On(settings.Threads, settings.ExactActivations), settings.ExactActivations);
+        ComputeOptions compute = ComputeOptions.On(settings.Threads, settings.ExactActivations);
+        LanguageModel model = LanguageModel.Create(weights, compute, settings.ExactActivations);
         return new SpeedReport(
             folder,
             summary.ModelType,
@@ -35,8 +36,10 @@ public static class SpeedBench
             summary.TensorBytes,
             summary.Quantization,
             settings.ExactActivations ? "exact" : "scheme",
+            compute.BFloat16Inputs ? "bf16" : "f32",
+            settings.CacheType.SafetensorsName().ToLowerInvariant(),
             settings.Threads,
-            Cpu.Default.ToString().ToLowerInvariant(),
+            compute.InstructionSet.ToString().ToLowerInvariant(),
             GenerationSession.PassTokens,
             settings.Repetitions,
             settings.Seed,
@@ -69,7 +72,7 @@ public static class SpeedBench
             {
                 int[] tokens = [.. Enumerable.Range(0, test.Tokens).Select(_ => random.Next(model.Config.VocabSize))];
                 long start = clock.GetTimestamp();
-                RunOnce(model, pass, hidden, logits, tokens, test.PromptTokens, cancellationToken);
+                RunOnce(model, pass, hidden, logits, tokens, test.PromptTokens, settings.CacheType, cancellationToken);
                 double rate = test.Tokens / clock.GetElapsedTime(start).TotalSeconds;
                 progress?.Report(new SpeedProgress(test, run, rate));
                 if (run > 0)
@@ -85,10 +88,10 @@ public static class SpeedBench
     }
 
     /// <summary>Runs the tokens as a <see cref="GenerationSession"/> does.</summary>
-    private static void RunOnce(LanguageModel model, ForwardPass pass, float[] hidden, float[] logits, int[] tokens, int promptTokens, CancellationToken cancellationToken)
+    private static void RunOnce(LanguageModel model, ForwardPass pass, float[] hidden, float[] logits, int[] tokens, int promptTokens, ElementType cacheType, CancellationToken cancellationToken)
     {
         int width = model.Config.HiddenSize, start = 0;
-        using KvCache cache = model.NewCache(tokens.Length);
+        using KvCache cache = model.NewCache(tokens.Length, cacheType);
         while (start < tokens.Length)
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -32,6 +32,8 @@ public sealed record SpeedResult(string Test, int PromptTokens, int GeneratedTok
 /// <param name="WeightBytes">Bytes of all its tensors.</param>
 /// <param name="Quantization">The quantization, one line for each group; empty where there is none.</param>
 /// <param name="Activations"><c>scheme</c> or <c>exact</c>.</param>
+/// <param name="Inputs">What inputs of BF16 weights are rounded to before products: <c>bf16</c>, or <c>f32</c> for none.</param>
+/// <param name="CacheType">What keys and values are stored as.</param>
 /// <param name="Threads">Threads.</param>
 /// <param name="InstructionSet">The kernels.</param>
 /// <param name="PassTokens">Prompt tokens that are run at a time.</param>
@@ -47,6 +49,8 @@ public sealed record SpeedReport(
     long WeightBytes,
     IReadOnlyList<string> Quantization,
     string Activations,
+    string Inputs,
+    string CacheType,
     int Threads,
     string InstructionSet,
     int PassTokens,

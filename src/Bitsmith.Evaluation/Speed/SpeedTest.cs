@@ -1,3 +1,5 @@
+using Bitsmith.Tensors.ElementTypes;
+
 namespace Bitsmith.Evaluation.Speed;
 
 /// <summary>What one measurement runs, as llama-bench names it: a prompt (pp), generation (tg), or a prompt followed by generation.</summary>
@@ -18,7 +20,9 @@ public sealed record SpeedTest(int PromptTokens, int GeneratedTokens)
 /// <param name="Threads">Threads.</param>
 /// <param name="ExactActivations">Inputs stay exact where the checkpoint's scheme quantizes them.</param>
 /// <param name="Seed">Chooses the random tokens.</param>
-public sealed record SpeedSettings(IReadOnlyList<SpeedTest> Tests, int Repetitions, int Threads, bool ExactActivations = false, int Seed = 0);
+/// <param name="CacheType">What keys and values are stored as.</param>
+public sealed record SpeedSettings(
+    IReadOnlyList<SpeedTest> Tests, int Repetitions, int Threads, bool ExactActivations = false, int Seed = 0, ElementType CacheType = ElementType.F32);
 
 /// <summary>Told while a bench runs.</summary>
 /// <param name="Test">The test at work.</param>

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Bitsmith.Evaluation.Speed;
 using Bitsmith.Models;
 using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 
@@ -50,14 +51,15 @@ public sealed class SpeedBenchTests
     [Fact]
     public void The_report_states_its_settings_and_reads_back_from_json_under_stable_names()
     {
-        SpeedReport report = SpeedBench.Run(Model, new SpeedSettings([new(4, 0), new(0, 2)], 2, 2, Seed: 5), TimeProvider.System, null, TestContext.Current.CancellationToken);
+        SpeedReport report = SpeedBench.Run(Model, new SpeedSettings([new(4, 0), new(0, 2)], 2, 2, Seed: 5, CacheType: ElementType.BF16), TimeProvider.System, null, TestContext.Current.CancellationToken);
 
         JsonElement json = JsonDocument.Parse(report.ToJson()).RootElement;
         Assert.Equal(
-            ["model", "model_type", "parameters", "weight_bytes", "quantization", "activations", "threads", "instruction_set", "pass_tokens", "repetitions", "seed", "cpu", "version", "results"],
+            ["model", "model_type", "parameters", "weight_bytes", "quantization", "activations", "inputs", "cache_type", "threads", "instruction_set", "pass_tokens", "repetitions", "seed", "cpu", "version", "results"],
             json.EnumerateObject().Select(property => property.Name));
         Assert.Equal(("glm4", "scheme", 2, 2, 5), (json.GetProperty("model_type").GetString(), json.GetProperty("activations").GetString(), json.GetProperty("threads").GetInt32(), json.GetProperty("repetitions").GetInt32(), json.GetProperty("seed").GetInt32()));
         Assert.Equal(Cpu.Default.ToString(), json.GetProperty("instruction_set").GetString(), ignoreCase: true);
+        Assert.Equal(("bf16", ComputeOptions.Fastest.BFloat16Inputs ? "bf16" : "f32"), (json.GetProperty("cache_type").GetString(), json.GetProperty("inputs").GetString()));
         JsonElement first = json.GetProperty("results")[0];
         Assert.Equal(["test", "prompt_tokens", "generated_tokens", "tokens_per_second", "standard_deviation", "runs"], first.EnumerateObject().Select(property => property.Name));
         Assert.Equal(2, first.GetProperty("runs").GetArrayLength());
