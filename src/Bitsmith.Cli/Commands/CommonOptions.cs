@@ -43,7 +43,7 @@ internal static class CommonOptions
 
     public static Option<string> CacheType()
     {
-        Option<string> type = new("--cache-type") { Description = "What keys and values are stored as: f32, bf16, f16, or fp8 (without scales, as vLLM's with scale 1).", DefaultValueFactory = _ => "f32" };
+        Option<string> type = new("--cache-type") { Description = "What keys and values are stored as: f16 (default), bf16, f32, or fp8 (without scales, as vLLM's with scale 1).", DefaultValueFactory = _ => "f16" };
         type.AcceptOnlyFromAmong([.. CacheTypes.Keys]);
         return type;
     }

@@ -10,7 +10,7 @@ namespace Bitsmith.Models.Generation;
 public sealed class GenerationSession : IDisposable
 {
     /// <summary>Prompts run in passes of this many tokens: bounded memory, and a stop request is heard between them.</summary>
-    public const int PassTokens = 256;
+    public const int PassTokens = 512;
 
     private readonly LanguageModel model;
     private readonly KvCache cache;
