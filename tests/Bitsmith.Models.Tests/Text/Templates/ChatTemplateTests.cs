@@ -33,6 +33,11 @@ public sealed class ChatTemplateTests : IDisposable
     }
 
     [Fact]
+    public void Markers_are_those_that_the_text_holds_each_once() => Assert.Equal(
+        ["[gMASK]", "<sop>", "<|user|>", "<|begin_of_image|>"],
+        ChatTemplate.Parse("[gMASK]<sop>{% if m %}<|user|>{% endif %}{{ '<|begin_of_image|>' }}<think>[MASK]<| user|>a<|user|>", "mine").Markers);
+
+    [Fact]
     public void One_template_renders_on_many_threads_at_once()
     {
         ChatTemplate template = ChatTemplate.Parse("{% set ns = namespace(n=0) %}{% for i in range(50) %}{% set ns.n = ns.n + x|int %}{% endfor %}{{ ns.n }}", "shared");
