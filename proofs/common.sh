@@ -2,6 +2,8 @@
 #   proofs/<issue>-<line> [--seed N]
 # It prints what it runs, then the lines TARGET, MEASURED and RESULT, and exits 0 (shown), 1 (missed) or 3 (a peer is absent).
 set -euo pipefail
+# Mounts of its own, where the system permits it: two proofs at a time do not see each other's, and none outlives its proof.
+if [ -z "${PROOF_MOUNTS:-}" ] && unshare --mount true 2> /dev/null; then PROOF_MOUNTS=own exec unshare --mount "$0" "$@"; fi
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 SEED=$(( (RANDOM << 15) | RANDOM ))
