@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The sample model's answers in transformers: greedy, with its own processor and chat template.
 
-  sample_answers.py SAMPLES OUT.tsv --dtype float32|bfloat16 [--questions 60] [--max-tokens 60]
+  sample_answers.py SAMPLES OUT.tsv --dtype float32|bfloat16|float16 [--attention sdpa|eager] [--questions 60] [--max-tokens 60]
 
 SAMPLES holds glm-4.6v-mini, text/questions.jsonl and pictures/captions.jsonl. A line of OUT: question number or picture file, tab, answer.
 """
@@ -26,12 +26,13 @@ def lines(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("samples"), parser.add_argument("out")
-    parser.add_argument("--dtype", choices=["float32", "bfloat16"], required=True)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], required=True)
+    parser.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
     parser.add_argument("--questions", type=int, default=60)
     parser.add_argument("--max-tokens", type=int, default=60)
     a = parser.parse_args()
     folder = os.path.join(a.samples, "glm-4.6v-mini")
-    model = Glm4vForConditionalGeneration.from_pretrained(folder, dtype=getattr(torch, a.dtype)).eval()
+    model = Glm4vForConditionalGeneration.from_pretrained(folder, dtype=getattr(torch, a.dtype), attn_implementation=a.attention).eval()
     tokenizer, pictures = AutoTokenizer.from_pretrained(folder), picture_processor(folder)
     with open(os.path.join(folder, "chat_template.jinja"), encoding="utf-8") as file:
         tokenizer.chat_template = file.read()
@@ -61,7 +62,7 @@ def main():
             out.write(f"{number}\t{answer(line['question'])}\n")
         for line in lines(os.path.join(a.samples, "pictures", "captions.jsonl")):
             out.write(f"{line['file']}\t{answer(line['question'], os.path.join(a.samples, 'pictures', line['file']))}\n")
-    print(f"transformers {transformers.__version__}, torch {torch.__version__}, {a.dtype}, {torch.get_num_threads()} threads")
+    print(f"transformers {transformers.__version__}, torch {torch.__version__}, {a.dtype}, {a.attention} attention, {torch.get_num_threads()} threads")
 
 
 if __name__ == "__main__":

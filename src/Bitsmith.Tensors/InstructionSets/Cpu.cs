@@ -16,7 +16,10 @@ public static class Cpu
     /// <summary>
     /// The family that is used when a caller names none: the fastest available one, or what <c>BITSMITH_ISA</c> says.
     /// </summary>
-    public static InstructionSet Default { get; } = Choose(Environment.GetEnvironmentVariable(Variable));
+    /// <exception cref="ArgumentException">See <see cref="Choose"/>.</exception>
+    public static InstructionSet Default => Chosen.Value;
+
+    private static readonly Lazy<InstructionSet> Chosen = new(() => Choose(Environment.GetEnvironmentVariable(Variable)));
 
     /// <summary>Resolves a value of <c>BITSMITH_ISA</c>; null or empty means the fastest.</summary>
     /// <exception cref="ArgumentException">The name is unknown, or this machine lacks the instructions.</exception>
