@@ -1,15 +1,17 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Bitsmith.Checkpoints.CompressedTensors;
+using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Tensors.ElementTypes;
 
 namespace Bitsmith.Checkpoints.Inspection;
 
-/// <summary>What is in a safetensors file or a model folder, from headers alone.</summary>
+/// <summary>What is in a safetensors file, a GGUF model or a model folder, from headers alone.</summary>
 /// <param name="Path">The file or folder.</param>
-/// <param name="ModelType"><c>model_type</c>; null for a single file.</param>
+/// <param name="ModelType"><c>model_type</c>, of a GGUF model <c>general.architecture</c>; null for a single safetensors file.</param>
 /// <param name="Architectures"><c>architectures</c>.</param>
 /// <param name="Parameters">Elements of all tensors; block scales and other quantization parameters count apart.</param>
 /// <param name="QuantizationParameters">Elements of scales, zero points and shapes.</param>
@@ -20,6 +22,7 @@ namespace Bitsmith.Checkpoints.Inspection;
 /// <param name="SideFiles">Other files of the folder.</param>
 /// <param name="Quantization">The quantization, one line for each group; empty where there is none.</param>
 /// <param name="Tensors">All tensors in order.</param>
+/// <param name="Metadata">The key/value pairs of a GGUF model.</param>
 public sealed record CheckpointSummary(
     string Path,
     string? ModelType,
@@ -32,12 +35,13 @@ public sealed record CheckpointSummary(
     IReadOnlyList<FileSummary> Files,
     IReadOnlyList<string> SideFiles,
     IReadOnlyList<string> Quantization,
-    IReadOnlyList<TensorSummary> Tensors)
+    IReadOnlyList<TensorSummary> Tensors,
+    IReadOnlyList<MetadataSummary> Metadata)
 {
     private static readonly string[] ParameterSuffixes = ["_scale", "_zero_point", "_shape", "_g_idx"];
 
-    /// <summary>Reads a .safetensors file or a Hugging Face folder.</summary>
-    /// <exception cref="CheckpointException">It is broken, or neither of the two.</exception>
+    /// <summary>Reads a .safetensors file, a .gguf file (of a split model, any of its files) or a Hugging Face folder.</summary>
+    /// <exception cref="CheckpointException">It is broken, or none of these.</exception>
     public static CheckpointSummary Create(string path)
     {
         if (Directory.Exists(path))
@@ -53,6 +57,11 @@ public sealed record CheckpointSummary(
         if (!File.Exists(path))
         {
             throw new CheckpointException(path, "there is no such file or folder.");
+        }
+
+        if (GgufFile.IsGguf(path))
+        {
+            return GgufSummary.Create(path);
         }
 
         using SafetensorsFile file = SafetensorsFile.Open(path);
@@ -84,7 +93,8 @@ public sealed record CheckpointSummary(
             [.. files.Select(file => new FileSummary(System.IO.Path.GetFileName(file.Path), file.Length, file.Header.Tensors.Count, file.Header.Metadata))],
             sideFiles,
             quantization,
-            [.. tensors.Select(entry => new TensorSummary(entry.Tensor.Name, entry.Tensor.Type.SafetensorsName(), entry.Tensor.Shape, entry.Tensor.Bytes, entry.File))]);
+            [.. tensors.Select(entry => new TensorSummary(entry.Tensor.Name, entry.Tensor.Type.SafetensorsName(), entry.Tensor.Shape, entry.Tensor.Bytes, entry.File))],
+            []);
     }
 
     private static string Describe(QuantizationGroup group) =>
@@ -95,7 +105,7 @@ public sealed record CheckpointSummary(
 }
 
 /// <summary>Tensors of one element type.</summary>
-/// <param name="Type">safetensors' name.</param>
+/// <param name="Type">The format's name of it.</param>
 /// <param name="Tensors">How many.</param>
 /// <param name="Elements">Elements.</param>
 /// <param name="Bytes">Bytes.</param>
@@ -110,11 +120,17 @@ public sealed record FileSummary(string File, long Bytes, int Tensors, IReadOnly
 
 /// <summary>A tensor.</summary>
 /// <param name="Name">Name.</param>
-/// <param name="Type">safetensors' name of the element type.</param>
+/// <param name="Type">The format's name of the element type.</param>
 /// <param name="Shape">Sizes, outermost first.</param>
 /// <param name="Bytes">Bytes.</param>
 /// <param name="File">The file that holds it.</param>
 public sealed record TensorSummary(string Name, string Type, IReadOnlyList<long> Shape, long Bytes, string File);
+
+/// <summary>A key/value pair of a GGUF model.</summary>
+/// <param name="Key">The key.</param>
+/// <param name="Type">The type, for example <c>UInt32</c> or <c>String[151552]</c>.</param>
+/// <param name="Value">The value; of an array the first elements.</param>
+public sealed record MetadataSummary(string Key, string Type, JsonNode Value);
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(CheckpointSummary))]

@@ -9,7 +9,7 @@ internal static class InspectCommand
 {
     public static Command Create(Terminal terminal)
     {
-        Argument<string> path = new("PATH") { Description = "A .safetensors file or a model folder." };
+        Argument<string> path = new("PATH") { Description = "A .safetensors or .gguf file (of a split model, any of its files), or a model folder." };
         Option<bool> tensors = new("--tensors") { Description = "List every tensor." };
         Option<bool> json = CommonOptions.Json();
         Command command = new("inspect", "Show what is in a file or folder: tensors, types, sizes, quantization, metadata. Reads headers only.\n\n  bitsmith inspect ./GLM-4.6V-Flash-FP8");

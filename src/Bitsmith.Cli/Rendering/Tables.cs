@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using Bitsmith.Checkpoints.Inspection;
 using Bitsmith.Evaluation.Answers;
 using Bitsmith.Quantization.Jobs;
@@ -145,11 +147,15 @@ internal static class VerificationTable
 /// <summary>An inspection for people.</summary>
 internal static class InspectTable
 {
+    private const int ValueShown = 90;
+
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static void Write(Terminal terminal, CheckpointSummary summary, bool tensors)
     {
         if (summary.ModelType is not null)
         {
-            terminal.Out.WriteLine($"{summary.Path}: {summary.ModelType} ({string.Join(", ", summary.Architectures)})");
+            terminal.Out.WriteLine($"{summary.Path}: {summary.ModelType}{(summary.Architectures.Count > 0 ? $" ({string.Join(", ", summary.Architectures)})" : string.Empty)}");
         }
 
         terminal.Out.WriteLine($"{summary.Tensors.Count} tensors, {summary.Parameters} parameters, {summary.TensorBytes} bytes ({Units.Bytes(summary.TensorBytes)}), {summary.BitsPerWeight:0.000} bits per weight");
@@ -168,6 +174,18 @@ internal static class InspectTable
         }
 
         files.AddTo(terminal);
+        if (summary.Metadata.Count > 0)
+        {
+            Table metadata = Tables.Create("key", "type", "value");
+            foreach (MetadataSummary pair in summary.Metadata)
+            {
+                string value = pair.Value.ToJsonString(Readable);
+                metadata.Row(pair.Key, pair.Type, value.Length > ValueShown ? value[..ValueShown] + "…" : value);
+            }
+
+            metadata.AddTo(terminal);
+        }
+
         if (summary.SideFiles.Count > 0)
         {
             terminal.Out.WriteLine($"side files: {string.Join(", ", summary.SideFiles)}");

@@ -72,7 +72,7 @@ public sealed partial class CheckpointSummaryTests
         Assert.Equal(
             [
                 "path", "model_type", "architectures", "parameters", "quantization_parameters", "tensor_bytes", "bits_per_weight", "types", "files", "side_files",
-                "quantization", "tensors",
+                "quantization", "tensors", "metadata",
             ],
             json.AsObject().Select(property => property.Key));
         Assert.Equal(summary.TensorBytes, (long)json["tensor_bytes"]!);
@@ -80,6 +80,20 @@ public sealed partial class CheckpointSummaryTests
         JsonNode tensor = json["tensors"]!.AsArray().Single(entry => (string)entry!["name"]! == "model.layers.0.mlp.gate_up_proj.weight")!;
         Assert.Equal(("F8_E4M3", "model.safetensors", 32768L), ((string)tensor["type"]!, (string)tensor["file"]!, (long)tensor["bytes"]!));
         Assert.Equal([256, 128], tensor["shape"]!.AsArray().Select(size => (int)size!));
+    }
+
+    [Fact]
+    public void A_gguf_file_is_summed_up_with_its_metadata()
+    {
+        using TemporaryFolder folder = new();
+        CheckpointSummary summary = CheckpointSummary.Create(folder.Write("m.gguf", GgufFiles.Small()));
+        Assert.Equal(("glm4", 15 + 9 + 512 + 0 + 1, 30 + 36 + 288 + 0 + 2), (summary.ModelType, summary.Parameters, summary.TensorBytes));
+        Assert.Equal(["file type not stated"], summary.Quantization);
+        Assert.Equal(["Q4_K", "F32", "F16", "BF16"], summary.Types.Select(type => type.Type));
+        JsonNode json = JsonNode.Parse(summary.ToJson())!;
+        JsonNode texts = json["metadata"]!.AsArray().Single(pair => (string)pair!["key"]! == "texts")!;
+        Assert.Equal(("String[4]", "日本"), ((string)texts["type"]!, (string)texts["value"]![2]!));
+        Assert.Equal([1, 256], [(int)json["tensors"]![2]!["shape"]![1]!, (int)json["tensors"]![2]!["shape"]![2]!]);
     }
 
     private static IEnumerable<string> Names(JsonNode? node) => node switch
