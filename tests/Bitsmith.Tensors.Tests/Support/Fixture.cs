@@ -1,4 +1,5 @@
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Tensors.ElementTypes;
 
 namespace Bitsmith.Tensors.Tests.Support;
 
@@ -7,6 +8,20 @@ internal static class Fixture
 {
     public static SafetensorsFile Open(string name) =>
         SafetensorsFile.Open(Path.Combine(AppContext.BaseDirectory, "Fixtures", "compressed-tensors", name + ".safetensors"));
+
+    /// <summary>Output of ggml, llama-quantize and the gguf package, and the tensors that it was made from.</summary>
+    public static SafetensorsFile OpenGguf(string name) => SafetensorsFile.Open(GgufPath(name + ".safetensors"));
+
+    public static string GgufPath(string file) => Path.Combine(AppContext.BaseDirectory, "Fixtures", "gguf", file);
+
+    /// <summary>A tensor of F32 or F16, widened.</summary>
+    public static float[] Singles(this SafetensorsFile file, string name)
+    {
+        StoredTensor tensor = file.Tensor(name);
+        float[] values = new float[tensor.Elements];
+        ElementConversion.ToSingle(tensor.Type, file.View(tensor), values);
+        return values;
+    }
 
     public static StoredTensor Tensor(this SafetensorsFile file, string name) =>
         file.Header.Tensors.Single(tensor => tensor.Name == name);

@@ -1,0 +1,137 @@
+namespace Bitsmith.Tensors.Formats.Ggml;
+
+/// <summary>
+/// One GGML tensor type: rows of blocks, each of <see cref="BlockValues"/> weights in <see cref="BlockBytes"/> bytes. Every encoder
+/// looks for the block of least weighted squared error, sum of importance * (weight - decoded weight)^2.
+/// </summary>
+/// <remarks>
+/// Layouts: ggml's block definitions, as the constants of each class state them. Encoding is deterministic: a block's bytes depend on its
+/// weights and on the importance vector alone. Decoding rounds as ggml does, to the bit.
+/// </remarks>
+public abstract class GgmlFormat
+{
+    // Columns of no importance still get the nearest value, at this fraction of the mean importance.
+    private const float LeastImportance = 1e-6f;
+
+    private protected GgmlFormat(GgmlType type, int blockValues, int blockBytes)
+    {
+        (Type, Name, BlockValues, BlockBytes) = (type, type.ToString(), blockValues, blockBytes);
+    }
+
+    /// <summary>The type.</summary>
+    public GgmlType Type { get; }
+
+    /// <summary>The type's name in GGUF tools, for example <c>Q4_K</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>Weights in a block; a row's length is a multiple of it.</summary>
+    public int BlockValues { get; }
+
+    /// <summary>Bytes of a block.</summary>
+    public int BlockBytes { get; }
+
+    /// <summary>Bits for each weight, scales included.</summary>
+    public double BitsPerWeight => 8.0 * BlockBytes / BlockValues;
+
+    /// <summary>Bytes of a row, or of any whole number of blocks.</summary>
+    /// <param name="columns">Weights; a multiple of <see cref="BlockValues"/>.</param>
+    /// <exception cref="ArgumentException">The number is no multiple of the block.</exception>
+    public long RowBytes(long columns)
+    {
+        if (columns < 0 || columns % BlockValues != 0)
+        {
+            throw new ArgumentException($"{columns} weights are no whole number of {Name} blocks, which hold {BlockValues} each.", nameof(columns));
+        }
+
+        return checked(columns / BlockValues * BlockBytes);
+    }
+
+    /// <summary>Decodes whole blocks to binary32, to the bits that ggml gives.</summary>
+    /// <param name="blocks">The blocks.</param>
+    /// <param name="values">Receives <see cref="BlockValues"/> values for each block.</param>
+    /// <exception cref="ArgumentException">The lengths do not fit each other or the block.</exception>
+    public void Decode(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        CheckLengths(blocks.Length, values.Length);
+        for (; values.Length > 0; blocks = blocks[BlockBytes..], values = values[BlockValues..])
+        {
+            DecodeBlock(blocks[..BlockBytes], values[..BlockValues]);
+        }
+    }
+
+    /// <summary>Encodes whole rows.</summary>
+    /// <param name="values">rows × <paramref name="columns"/> weights, row-major.</param>
+    /// <param name="columns">Columns of a row; a multiple of <see cref="BlockValues"/>.</param>
+    /// <param name="importance">
+    /// One factor for each column, zero or more: the mean square of the input that the column is multiplied with, in any unit. Empty, or all zero: every
+    /// column counts the same.
+    /// </param>
+    /// <param name="blocks">Receives rows × <see cref="RowBytes"/> bytes.</param>
+    /// <exception cref="ArgumentException">A length does not fit, or an importance is negative, infinite or NaN.</exception>
+    /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
+    public void Encode(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> importance, Span<byte> blocks)
+    {
+        RowBytes(columns);
+        if (columns == 0 || values.Length % columns != 0)
+        {
+            throw new ArgumentException($"{values.Length} weights are no whole number of rows of {columns} columns.", nameof(values));
+        }
+
+        CheckLengths(blocks.Length, values.Length);
+        float[] weights = Normalized(importance, columns);
+        for (int start = 0; start < values.Length; start += BlockValues)
+        {
+            ReadOnlySpan<float> block = values.Slice(start, BlockValues);
+            for (int i = 0; i < block.Length; i++)
+            {
+                if (!float.IsFinite(block[i]))
+                {
+                    throw new NonFiniteWeightException((start + i) / columns, (start + i) % columns, block[i]);
+                }
+            }
+
+            EncodeBlock(block, weights.AsSpan(start % columns, BlockValues), blocks.Slice(start / BlockValues * BlockBytes, BlockBytes));
+        }
+    }
+
+    private protected abstract void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values);
+
+    /// <summary>Encodes one block of finite values; the weights are positive, about one on average over the row.</summary>
+    private protected abstract void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block);
+
+    private void CheckLengths(int bytes, int values)
+    {
+        long expected = RowBytes(values);
+        if (bytes != expected)
+        {
+            throw new ArgumentException($"{values} weights take {expected} bytes as {Name}, not {bytes}.", nameof(bytes));
+        }
+    }
+
+    private static float[] Normalized(ReadOnlySpan<float> importance, int columns)
+    {
+        float[] weights = new float[columns];
+        if (importance.Length != 0 && importance.Length != columns)
+        {
+            throw new ArgumentException($"There are {importance.Length} importance factors for {columns} columns.", nameof(importance));
+        }
+
+        double sum = 0;
+        for (int i = 0; i < importance.Length; i++)
+        {
+            if (!float.IsFinite(importance[i]) || importance[i] < 0)
+            {
+                throw new ArgumentException($"The importance of column {i} is {importance[i]}; it must be zero or more, and finite.", nameof(importance));
+            }
+
+            sum += importance[i];
+        }
+
+        for (int i = 0; i < columns; i++)
+        {
+            weights[i] = sum == 0 ? 1 : (float)(importance[i] * (columns / sum)) + LeastImportance;
+        }
+
+        return weights;
+    }
+}

@@ -1,0 +1,30 @@
+using Bitsmith.Tensors.Formats.Ggml.Search;
+
+namespace Bitsmith.Tensors.Formats.Ggml.Types;
+
+/// <summary>d (binary16), 128 bits: x = d where the bit is set, -d where it is not. The best d is the weighted mean of the magnitudes.</summary>
+internal sealed class Q1_0() : GgmlFormat(GgmlType.Q1_0, 128, 18)
+{
+    private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
+    {
+        float d = HalfScale.Read(block);
+        for (int i = 0; i < 128; i++)
+        {
+            values[i] = ((block[2 + (i / 8)] >> (i % 8)) & 1) != 0 ? d : -d;
+        }
+    }
+
+    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    {
+        double sum = 0, weight = 0;
+        block.Clear();
+        for (int i = 0; i < 128; i++)
+        {
+            sum += (double)weights[i] * Math.Abs(values[i]);
+            weight += weights[i];
+            block[2 + (i / 8)] |= (byte)((values[i] >= 0 ? 1 : 0) << (i % 8));
+        }
+
+        HalfScale.Write(block, (float)(sum / weight));
+    }
+}

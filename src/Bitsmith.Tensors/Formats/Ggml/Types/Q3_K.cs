@@ -1,0 +1,45 @@
+using Bitsmith.Tensors.Formats.Ggml.Search;
+
+namespace Bitsmith.Tensors.Formats.Ggml.Types;
+
+/// <summary>
+/// 256 codes of 3 bits, sixteen six-bit scales in twelve bytes, d (binary16). The third bits come first: bit k of byte l of 32 belongs to value 32k + l;
+/// the two lower bits are packed as <see cref="Bits.Pair"/>. Of the scales, byte j of 8 holds the lower nibbles of j and j + 8, byte j of the last 4 the two
+/// upper bits of j, j + 4, j + 8 and j + 12. x = d (scale - 32) (code - 4).
+/// </summary>
+internal sealed class Q3_K() : GgmlFormat(GgmlType.Q3_K, 256, 110)
+{
+    private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
+    {
+        float d = HalfScale.Read(block[108..]);
+        ReadOnlySpan<byte> scales = block.Slice(96, 12);
+        for (int i = 0; i < 256; i++)
+        {
+            int group = i / 16;
+            int scale = ((scales[group % 8] >> (group / 8 * 4)) & 15) | (((scales[8 + (group % 4)] >> (group / 4 * 2)) & 3) << 4);
+            int code = Bits.Pair(block[32..], i) | (((block[i % 32] >> (i / 32)) & 1) << 2);
+            values[i] = d * (scale - 32) * (code - 4);
+        }
+    }
+
+    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    {
+        Span<int> codes = stackalloc int[256], scales = stackalloc int[16];
+        float d = LevelBlock.Encode<Int3Levels>(values, weights, 16, new ScaleCodes(-32, 31), scales, codes);
+        block.Clear();
+        for (int i = 0; i < 256; i++)
+        {
+            block[i % 32] |= (byte)(codes[i] >> 2 << (i / 32));
+        }
+
+        Bits.PackPairs(codes, block[32..]);
+        for (int group = 0; group < 16; group++)
+        {
+            int scale = scales[group] + 32;
+            block[96 + (group % 8)] |= (byte)((scale & 15) << (group / 8 * 4));
+            block[104 + (group % 4)] |= (byte)(scale >> 4 << (group / 4 * 2));
+        }
+
+        HalfScale.Write(block[108..], d);
+    }
+}

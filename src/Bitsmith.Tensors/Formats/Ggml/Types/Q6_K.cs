@@ -1,0 +1,40 @@
+using Bitsmith.Tensors.Formats.Ggml.Search;
+
+namespace Bitsmith.Tensors.Formats.Ggml.Types;
+
+/// <summary>
+/// 256 codes of 6 bits, sixteen signed bytes as scales, d (binary16). In each half of 128, byte l of 64 holds the lower nibbles of values l and l + 64;
+/// the two upper bits are packed as <see cref="Bits.Pair"/>. x = d scale (code - 32).
+/// </summary>
+internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210)
+{
+    private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
+    {
+        float d = HalfScale.Read(block[208..]);
+        for (int i = 0; i < 256; i++)
+        {
+            int code = ((block[(i / 128 * 64) + (i % 64)] >> (i % 128 / 64 * 4)) & 15) | (Bits.Pair(block[128..], i) << 4);
+            values[i] = d * (sbyte)block[192 + (i / 16)] * (code - 32);
+        }
+    }
+
+    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    {
+        Span<int> codes = stackalloc int[256], scales = stackalloc int[16], upper = stackalloc int[256];
+        float d = LevelBlock.Encode<Int6Levels>(values, weights, 16, new ScaleCodes(-128, 127), scales, codes);
+        block[..128].Clear();
+        for (int i = 0; i < 256; i++)
+        {
+            block[(i / 128 * 64) + (i % 64)] |= (byte)((codes[i] & 15) << (i % 128 / 64 * 4));
+            upper[i] = codes[i] >> 4;
+        }
+
+        Bits.PackPairs(upper, block[128..]);
+        for (int group = 0; group < 16; group++)
+        {
+            block[192 + group] = (byte)scales[group];
+        }
+
+        HalfScale.Write(block[208..], d);
+    }
+}
