@@ -83,13 +83,13 @@ def write(folder, out, weave=False):
     writer.close()
 
 
-def ask_server(file, prompts, vocabulary):
-    """For each prompt, the log-probabilities of all next tokens."""
+def ask_server(file, prompts, vocabulary, answer_with=None, options=()):
+    """For each prompt, the log-probabilities of all next tokens. answer_with: the token to say, whose text must be whole characters."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tempfile.TemporaryFile()
-    server = subprocess.Popen(["llama-server", "-m", file, "-t", "2", "-c", "512", "-np", "1", "--port", str(port), "--no-webui"], stdout=log, stderr=log)
+    server = subprocess.Popen(["llama-server", "-m", file, "-t", "2", "-c", "512", "-np", "1", "--port", str(port), "--no-webui", *options], stdout=log, stderr=log)
     try:
         for _ in range(600):
             if server.poll() is not None:
@@ -104,7 +104,8 @@ def ask_server(file, prompts, vocabulary):
             sys.exit("llama-server ended: " + log.read().decode(errors="replace")[-2000:])
         results = []
         for prompt in prompts:
-            body = json.dumps({"prompt": prompt, "n_predict": 1, "n_probs": vocabulary, "temperature": 0, "ignore_eos": True, "cache_prompt": False}).encode()
+            body = json.dumps({"prompt": prompt, "n_predict": 1, "n_probs": vocabulary, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
+                               **({} if answer_with is None else {"logit_bias": [[answer_with, 1000.0]]})}).encode()
             request = urllib.request.Request(f"http://127.0.0.1:{port}/completion", body, {"Content-Type": "application/json"})
             answer = json.load(urllib.request.urlopen(request, timeout=120))
             found = {entry["id"]: entry["logprob"] for entry in answer["completion_probabilities"][0]["top_logprobs"]}

@@ -21,6 +21,7 @@ internal static class Application
         root.Subcommands.Add(InspectCommand.Create(terminal));
         root.Subcommands.Add(PlanCommand.Create(terminal));
         root.Subcommands.Add(QuantizeCommand.Create(terminal));
+        root.Subcommands.Add(ConvertCommand.Create(terminal));
         root.Subcommands.Add(VerifyCommand.Create(terminal));
         root.Subcommands.Add(RunCommand.Create(terminal));
         root.Subcommands.Add(ChatCommand.Create(terminal));

@@ -114,6 +114,7 @@ public sealed class CommandTests
     [InlineData("plan")]
     [InlineData("verify")]
     [InlineData("inspect")]
+    [InlineData("convert")]
     public void Help_of_every_verb_shows_an_example(string verb)
     {
         using Shell shell = new();

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Bitsmith.Cli.Rendering;
 using Bitsmith.Tensors.ElementTypes;
 
 namespace Bitsmith.Cli.Commands;
@@ -57,4 +58,21 @@ internal static class CommonOptions
         activations.AcceptOnlyFromAmong("scheme", "exact");
         return activations;
     }
+
+    public static Option<long?> Size(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result =>
+        {
+            try
+            {
+                return Units.ParseBytes(result.Tokens.Single().Value);
+            }
+            catch (FormatException problem)
+            {
+                result.AddError($"{name}: {problem.Message}.");
+                return null;
+            }
+        },
+    };
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Bitsmith.Cli.Rendering;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Recipes;
@@ -24,9 +23,9 @@ internal sealed class SharedOptions
 
     public Option<Fp8Encoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default). best: the scales of least squared error." };
 
-    public Option<long?> MaxShardSize { get; } = Size("--max-shard-size", "Largest weight file, for example 5GB (default).");
+    public Option<long?> MaxShardSize { get; } = CommonOptions.Size("--max-shard-size", "Largest weight file, for example 5GB (default).");
 
-    public Option<long?> MaxMemory { get; } = Size("--max-memory", "The most memory the job may use, for example 2GiB.");
+    public Option<long?> MaxMemory { get; } = CommonOptions.Size("--max-memory", "The most memory the job may use, for example 2GiB.");
 
     public Option<int> Threads { get; } = CommonOptions.Threads();
 
@@ -68,21 +67,4 @@ internal sealed class SharedOptions
             MaxMemoryBytes = parsed.GetValue(MaxMemory),
         };
     }
-
-    private static Option<long?> Size(string name, string description) => new(name)
-    {
-        Description = description,
-        CustomParser = result =>
-        {
-            try
-            {
-                return Units.ParseBytes(result.Tokens.Single().Value);
-            }
-            catch (FormatException problem)
-            {
-                result.AddError($"{name}: {problem.Message}.");
-                return null;
-            }
-        },
-    };
 }

@@ -32,6 +32,9 @@ public sealed class ModelWeights : IDisposable
     /// <summary>The folder.</summary>
     public string Folder => folder.Path;
 
+    /// <summary>The names of all tensors, scales included.</summary>
+    public IReadOnlyCollection<string> Names => places.Keys;
+
     /// <summary>Opens a model folder; weights are mapped, not read.</summary>
     /// <exception cref="CheckpointException">The folder is no complete checkpoint.</exception>
     public static ModelWeights Open(string path) => new(CheckpointFolder.Open(path));

@@ -39,6 +39,22 @@ public sealed partial class ChatTemplate
             : Parse(TemplateOf(config!, configPath, hasTools), ConfigFile, tokens, bounds);
     }
 
+    /// <summary>The text of a folder's template, from the places where <see cref="LoadFrom"/> looks, without parsing it; null where the folder has none.</summary>
+    /// <param name="folder">The model folder.</param>
+    /// <exception cref="CheckpointException">A file is broken.</exception>
+    public static string? FindSource(string folder)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        string templatePath = Path.Combine(folder, TemplateFile), configPath = Path.Combine(folder, ConfigFile);
+        if (File.Exists(templatePath))
+        {
+            return ReadTemplate(templatePath, TemplateOptions.Default);
+        }
+
+        JsonText? config = File.Exists(configPath) ? JsonText.Load(configPath) : null;
+        return config?.Get("chat_template") is null or { ValueKind: JsonValueKind.Null } ? null : TemplateOf(config, configPath, hasTools: false);
+    }
+
     private static string ReadTemplate(string path, TemplateOptions options)
     {
         try

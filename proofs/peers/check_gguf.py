@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""What other programs find in a GGUF file.
+
+  check_gguf.py dump FILE.gguf OUT.json               the gguf package's reading: metadata with types, tensors with types, shapes, offsets and SHA-256
+  check_gguf.py logits FILE.gguf MODEL_DIR [--seed N] [--bound B]
+                                                      llama.cpp on the file against transformers on the checkpoint that it was made from
+"""
+import argparse, hashlib, json, os, random, sys
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import gguf
+from glm4_gguf import ask_server, config_of
+
+
+def value_of(field):
+    kind, *rest = [t.name for t in field.types]
+    value = field.contents()
+    # 'repr' keeps every bit of a number.
+    return {"types": [kind, *rest], "value": value if isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], str)) else repr(value)}
+
+
+def dump(file, out):
+    reader = gguf.GGUFReader(file)
+    fields = {name: value_of(field) for name, field in reader.fields.items() if not name.startswith("GGUF.")}
+    tensors = [{"name": t.name, "type": t.tensor_type.name, "shape": [int(n) for n in reversed(t.shape)], "offset": int(t.data_offset), "bytes": int(t.n_bytes),
+                "sha256": hashlib.sha256(t.data.tobytes()).hexdigest()} for t in reader.tensors]
+    with open(out, "w", encoding="utf-8") as target:
+        json.dump({"fields": fields, "tensors": tensors, "alignment": reader.alignment}, target, ensure_ascii=False, indent=1)
+    return 0
+
+
+def logits(file, folder, seed, bound):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    config = config_of(folder)
+    text = config.get("text_config", config)
+    vocabulary, draw = text["vocab_size"], random.Random(seed)
+    # The last tokens of vision models stand for pictures.
+    prompts = [[draw.randrange(vocabulary - (64 if "vision_config" in config else 0)) for _ in range(length)] for length in (2, 9, 33, 120)]
+    loader = AutoModelForImageTextToText if "vision_config" in config else AutoModelForCausalLM
+    model = loader.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        expected = [model(input_ids=torch.tensor([prompt])).logits[0, -1].log_softmax(-1) for prompt in prompts]
+    tokens = gguf.GGUFReader(file).fields["tokenizer.ggml.tokens"].contents()
+    answers = ask_server(file, prompts, vocabulary, tokens.index("A"), ["-ctk", "f32", "-ctv", "f32", "-fa", "off"])
+    divergences = [float((p.exp() * (p - torch.tensor(q))).sum()) for p, q in zip(expected, answers)]
+    worst = max(divergences)
+    print(f"llama.cpp on {os.path.basename(file)} against transformers in float32: KL divergence at most {worst:.2e} ({len(prompts)} prompts of 2 to 120 random tokens)")
+    return 0 if worst <= bound else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["dump", "logits"])
+    parser.add_argument("file")
+    parser.add_argument("other")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bound", type=float, default=1e-5)
+    a = parser.parse_args()
+    return dump(a.file, a.other) if a.task == "dump" else logits(a.file, a.other, a.seed, a.bound)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Quantization.Conversion;
+
+/// <summary>Where the rows of a tensor to be written come from.</summary>
+/// <param name="Name">Name in the checkpoint.</param>
+/// <param name="Rows">Rows.</param>
+/// <param name="Columns">Columns.</param>
+internal abstract record TensorSource(string Name, int Rows, int Columns)
+{
+    /// <summary>Reads rows as binary32.</summary>
+    public abstract void Read(int first, int count, Span<float> target);
+
+    /// <summary>Lets the system take the memory of mapped weights back.</summary>
+    public virtual void Release()
+    {
+    }
+}
+
+/// <summary>A small tensor: a norm, a bias.</summary>
+internal sealed record VectorSource(string Name, float[] Values) : TensorSource(Name, 1, Values.Length)
+{
+    public override void Read(int first, int count, Span<float> target) => Values.CopyTo(target);
+}
+
+/// <summary>A weight matrix in whatever form it is stored; with an order, row i is row Order[i] of the matrix.</summary>
+internal sealed record MatrixSource(string Name, WeightMatrix Matrix, int[]? Order) : TensorSource(Name, Matrix.Rows, Matrix.Columns)
+{
+    public override void Read(int first, int count, Span<float> target)
+    {
+        if (Order is null)
+        {
+            Matrix.Read(first, count, target, Cpu.Default);
+            return;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            Matrix.Read(Order[first + i], 1, target.Slice(i * Columns, Columns), Cpu.Default);
+        }
+    }
+
+    public override void Release() => Matrix.Release();
+}

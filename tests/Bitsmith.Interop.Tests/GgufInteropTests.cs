@@ -1,0 +1,106 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Bitsmith.Checkpoints.Gguf;
+using Bitsmith.Quantization.Conversion;
+
+namespace Bitsmith.Interop.Tests;
+
+public sealed class GgufInteropTests
+{
+    private const string Sample = "samples/glm-4.6v-mini";
+
+    [Theory]
+    [InlineData("models/tiny-glm")]
+    [InlineData("models/tiny-glm4")]
+    [InlineData("models/tiny-glm4-moe")]
+    [InlineData("models/tiny-glm4-moe-qknorm")]
+    [InlineData("models/tiny-glm4v")]
+    [InlineData("models/tiny-glm4v-moe")]
+    [InlineData(Sample)]
+    public void Llama_cpp_loads_a_converted_model_and_computes_what_transformers_computes(string model)
+    {
+        using Peers peers = new();
+        Prepare(peers, model);
+        Convert(peers, GgufTensorType.F32);
+        (int code, string output) = peers.Run("check_gguf.py", "logits", "@model.gguf", "@source");
+        Assert.True(code == 0, output);
+    }
+
+    [Fact]
+    public void The_gguf_package_reads_from_our_file_what_we_read()
+    {
+        using Peers peers = new();
+        Prepare(peers, Sample);
+        Convert(peers, GgufTensorType.BF16);
+        (int code, string output) = peers.Run("check_gguf.py", "dump", "@model.gguf", "@dump.json");
+        Assert.True(code == 0, output);
+        JsonNode dump = JsonNode.Parse(File.ReadAllText(peers.Here("dump.json")))!;
+        using GgufModel model = GgufModel.Open(peers.Here("model.gguf"));
+
+        Assert.Equal(model.Metadata.Select(pair => pair.Key), dump["fields"]!.AsObject().Select(field => field.Key));
+        foreach ((string key, GgufValue value) in model.Metadata)
+        {
+            JsonNode field = dump["fields"]![key]!;
+            string[] types = value.ElementType is { } element ? ["ARRAY", element.ToString().ToUpperInvariant()] : [value.Type.ToString().ToUpperInvariant()];
+            Assert.Equal(types, field["types"]!.AsArray().Select(type => (string)type!));
+            if (value.Content is string text)
+            {
+                Assert.Equal(text, (string)field["value"]!);
+            }
+            else if (value.Content is string[] texts)
+            {
+                Assert.Equal(texts, field["value"]!.AsArray().Select(item => (string)item!));
+            }
+        }
+
+        Assert.Equal(
+            model.Tensors.Select(tensor => (
+                tensor.Name, tensor.Type.Name, JsonSerializer.Serialize(tensor.Shape), tensor.Offset, tensor.Bytes, System.Convert.ToHexStringLower(SHA256.HashData(model.Files[0].View(tensor))))),
+            dump["tensors"]!.AsArray().Select(tensor => (
+                (string)tensor!["name"]!, (string)tensor["type"]!, tensor["shape"]!.ToJsonString(), (long)tensor["offset"]!, (long)tensor["bytes"]!, (string)tensor["sha256"]!)));
+    }
+
+    private static void Convert(Peers peers, GgufTensorType type)
+    {
+        using GgufConversion conversion = GgufConversion.Prepare(new GgufConversionOptions { Model = peers.Here("source"), Output = peers.Here("model.gguf"), Type = type });
+        conversion.Run(null, TestContext.Current.CancellationToken);
+    }
+
+    // The small models have no tokenizer: vision models share the sample's, the others get one of the 256 bytes.
+    private static void Prepare(Peers peers, string model)
+    {
+        string sample = Path.Combine(AppContext.BaseDirectory, Sample), source = peers.Here("source");
+        Directory.CreateDirectory(source);
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, model)))
+        {
+            File.Copy(file, Path.Combine(source, Path.GetFileName(file)));
+        }
+
+        if (File.Exists(Path.Combine(source, "tokenizer.json")))
+        {
+            return;
+        }
+
+        JsonNode tokenizer = JsonNode.Parse(File.ReadAllText(Path.Combine(sample, "tokenizer.json")))!;
+        if (!model.Contains("glm4v", StringComparison.Ordinal))
+        {
+            tokenizer["added_tokens"] = new JsonArray();
+            tokenizer["model"]!["merges"] = new JsonArray();
+            tokenizer["model"]!["vocab"] = new JsonObject(Alphabet().Select((letter, i) => KeyValuePair.Create(letter, (JsonNode?)JsonValue.Create(i))));
+        }
+
+        File.WriteAllText(Path.Combine(source, "tokenizer.json"), tokenizer.ToJsonString());
+    }
+
+    /// <summary>GPT-2's letters for the 256 bytes: printable bytes stand for themselves, the others for what follows U+0100.</summary>
+    private static IEnumerable<string> Alphabet()
+    {
+        int next = 0x100;
+        for (int value = 0; value < 256; value++)
+        {
+            yield return new Rune(value is (> 0x20 and < 0x7F) or (> 0xA0 and not 0xAD) ? value : next++).ToString();
+        }
+    }
+}
