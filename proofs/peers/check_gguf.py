@@ -4,8 +4,11 @@
   check_gguf.py dump FILE.gguf OUT.json               the gguf package's reading: metadata with types, tensors with types, shapes, offsets and SHA-256
   check_gguf.py logits FILE.gguf MODEL_DIR [--seed N] [--bound B]
                                                       llama.cpp on the file against transformers on the checkpoint that it was made from
+  check_gguf.py tokens FILE.gguf TEXT_FILE            the ids that llama.cpp cuts a text into, as JSON
+  check_gguf.py captions FILE.gguf MMPROJ.gguf PICTURE...
+                                                      llama.cpp's descriptions of pictures, as JSON
 """
-import argparse, hashlib, json, os, random, sys
+import argparse, hashlib, json, os, random, subprocess, sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gguf
 from glm4_gguf import ask_server, config_of
@@ -48,15 +51,39 @@ def logits(file, folder, seed, bound):
     return 0 if worst <= bound else 1
 
 
+def tokens(file, text):
+    run = subprocess.run(["llama-tokenize", "-m", file, "-f", text, "--ids", "--no-bos", "--log-disable"], capture_output=True, text=True)
+    print(run.stdout.strip() if run.returncode == 0 else run.stderr[-2000:])
+    return run.returncode
+
+
+def captions(file, mmproj, pictures):
+    answers = []
+    for picture in pictures:
+        run = subprocess.run(["llama-mtmd-cli", "-m", file, "--mmproj", mmproj, "--image", picture, "-p", "Describe this image.", "--temp", "0", "-n", "40", "-t", "2", "--jinja"],
+                             capture_output=True, text=True)
+        if run.returncode != 0:
+            print(run.stderr[-2000:])
+            return 1
+        answers.append(run.stdout.strip())
+    print(json.dumps(answers))
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["dump", "logits"])
+    parser.add_argument("task", choices=["dump", "logits", "tokens", "captions"])
     parser.add_argument("file")
     parser.add_argument("other")
+    parser.add_argument("pictures", nargs="*")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bound", type=float, default=1e-5)
     a = parser.parse_args()
-    return dump(a.file, a.other) if a.task == "dump" else logits(a.file, a.other, a.seed, a.bound)
+    if a.task == "dump":
+        return dump(a.file, a.other)
+    if a.task == "tokens":
+        return tokens(a.file, a.other)
+    return captions(a.file, a.other, a.pictures) if a.task == "captions" else logits(a.file, a.other, a.seed, a.bound)
 
 
 if __name__ == "__main__":

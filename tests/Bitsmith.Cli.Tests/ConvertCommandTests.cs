@@ -63,6 +63,29 @@ public sealed class ConvertCommandTests
     }
 
     [Fact]
+    public void The_vision_tower_has_a_file_of_its_own_whose_kernel_is_cut_into_frames()
+    {
+        using Shell shell = new();
+        Assert.Equal(ExitCode.Done, shell.Run("convert", shell.Sample, "-o", shell.PathOf("mmproj.gguf"), "--type", "f32", "--mmproj"));
+
+        using GgufModel model = GgufModel.Open(shell.PathOf("mmproj.gguf"));
+        using CheckpointFolder folder = CheckpointFolder.Open(shell.Sample);
+        Assert.Equal(("clip", "glm4v"), (model.Metadata.Text("general.architecture"), model.Metadata.Text("clip.projector_type")));
+        (SafetensorsFile file, StoredTensor kernel) = folder.Files
+            .SelectMany(file => file.Header.Tensors.Select(tensor => (file, tensor))).Single(place => place.tensor.Name == "model.visual.patch_embed.proj.weight");
+        float[] whole = new float[kernel.Elements];
+        ElementConversion.ToSingle(kernel.Type, file.View(kernel), whole);
+        float[][] frames = [Values(model, "v.patch_embd.weight"), Values(model, "v.patch_embd.weight.1")];
+
+        // [128, 3, 2, 14, 14] against two of [128, 3, 14, 14].
+        for (int i = 0; i < whole.Length; i++)
+        {
+            (int pixel, int frame, int channel) = (i % 196, i / 196 % 2, i / 392);
+            Assert.Equal(whole[i], frames[frame][(channel * 196) + pixel]);
+        }
+    }
+
+    [Fact]
     public void A_folder_that_is_no_model_is_broken_input()
     {
         using Shell shell = new();

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Bitsmith.Checkpoints.Gguf;
+using Bitsmith.Models.Text;
 using Bitsmith.Quantization.Conversion;
 
 namespace Bitsmith.Interop.Tests;
@@ -62,9 +63,48 @@ public sealed class GgufInteropTests
                 (string)tensor!["name"]!, (string)tensor["type"]!, tensor["shape"]!.ToJsonString(), (long)tensor["offset"]!, (long)tensor["bytes"]!, (string)tensor["sha256"]!)));
     }
 
-    private static void Convert(Peers peers, GgufTensorType type)
+    [Theory]
+    [InlineData("f32")]
+    [InlineData("f16")]
+    [InlineData("bf16")]
+    public void Llama_cpp_describes_pictures_with_the_converted_vision_tower_as_transformers_does(string type)
     {
-        using GgufConversion conversion = GgufConversion.Prepare(new GgufConversionOptions { Model = peers.Here("source"), Output = peers.Here("model.gguf"), Type = type });
+        using Peers peers = new();
+        Prepare(peers, Sample);
+        Convert(peers, TypeOf(type));
+        Convert(peers, TypeOf(type), mmproj: true);
+        string[] pictures = [.. Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "pictures"), "0?.png").Order().Take(6)];
+        foreach (string picture in pictures)
+        {
+            File.Copy(picture, peers.Here(Path.GetFileName(picture)));
+        }
+
+        (int code, string output) = peers.Run("check_gguf.py", ["captions", "@model.gguf", "@mmproj.gguf", .. pictures.Select(picture => $"@{Path.GetFileName(picture)}")]);
+        Assert.True(code == 0, output);
+        JsonNode captions = JsonNode.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "sample-captions.json")))!;
+        Assert.Equal(pictures.Select(picture => (string)captions[Path.GetFileName(picture)]!), JsonNode.Parse(output)!.AsArray().Select(answer => (string)answer!));
+    }
+
+    [Fact]
+    public void Llama_cpp_cuts_text_into_our_tokens()
+    {
+        using Peers peers = new();
+        Prepare(peers, Sample);
+        Convert(peers, GgufTensorType.F16);
+        string text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "peers", "check_gguf.py")) + "\n\n  Ünïcödé — 日本語 😀 12345 don't I'LL\t\r\n<|user|>\nhello<|endoftext|> \u00a0 x";
+        File.WriteAllText(peers.Here("text.txt"), text);
+        (int code, string output) = peers.Run("check_gguf.py", "tokens", "@model.gguf", "@text.txt");
+        Assert.True(code == 0, output);
+        Tokenizer tokenizer = Tokenizer.Load(Path.Combine(peers.Here("source"), "tokenizer.json"));
+        Assert.Equal(tokenizer.Encode(text), JsonSerializer.Deserialize<int[]>(output));
+    }
+
+    private static GgufTensorType TypeOf(string name) => GgufTensorType.All.Single(type => type.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
+
+    private static void Convert(Peers peers, GgufTensorType type, bool mmproj = false)
+    {
+        using GgufConversion conversion = GgufConversion.Prepare(
+            new GgufConversionOptions { Model = peers.Here("source"), Output = peers.Here(mmproj ? "mmproj.gguf" : "model.gguf"), Type = type, Mmproj = mmproj });
         conversion.Run(null, TestContext.Current.CancellationToken);
     }
 

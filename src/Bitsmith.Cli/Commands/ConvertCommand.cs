@@ -17,11 +17,12 @@ internal static class ConvertCommand
         Option<string> type = new("--type") { Description = "The type of matrices; norms, biases and routers are F32.", DefaultValueFactory = _ => "bf16" };
         type.AcceptOnlyFromAmong("f32", "f16", "bf16");
         Option<long?> split = CommonOptions.Size("--split-max-size", "Split into files NAME-00001-of-0000N.gguf of at most so much tensor data, for example 40GB.");
+        Option<bool> mmproj = new("--mmproj") { Description = "Write the vision tower instead of the language model: the file that llama.cpp takes as --mmproj." };
         Option<bool> force = new("--force") { Description = "Replace existing files." };
         Option<bool> json = CommonOptions.Json();
-        Command command = new("convert", "Convert a checkpoint to a GGUF file that llama.cpp loads.\n\n  bitsmith convert ./GLM-4-9B-0414 -o GLM-4-9B-0414-BF16.gguf --type bf16");
+        Command command = new("convert", "Convert a checkpoint to a GGUF file that llama.cpp loads.\n\n  bitsmith convert ./GLM-4-9B-0414 -o GLM-4-9B-0414-BF16.gguf --type bf16\n  bitsmith convert ./GLM-4.6V-Flash -o mmproj-GLM-4.6V-Flash-F16.gguf --type f16 --mmproj");
         command.Arguments.Add(model);
-        foreach (Option option in (Option[])[output, type, split, force, json])
+        foreach (Option option in (Option[])[output, type, mmproj, split, force, json])
         {
             command.Options.Add(option);
         }
@@ -33,6 +34,7 @@ internal static class ConvertCommand
                 Model = parsed.GetRequiredValue(model),
                 Output = parsed.GetRequiredValue(output),
                 Type = GgufTensorType.All.Single(known => known.Name.Equals(parsed.GetRequiredValue(type), StringComparison.OrdinalIgnoreCase)),
+                Mmproj = parsed.GetValue(mmproj),
                 MaxFileBytes = parsed.GetValue(split),
                 Force = parsed.GetValue(force),
             };

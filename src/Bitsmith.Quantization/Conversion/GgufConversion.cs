@@ -10,7 +10,7 @@ using Bitsmith.Tensors.ElementTypes;
 namespace Bitsmith.Quantization.Conversion;
 
 /// <summary>
-/// Converts a GLM checkpoint to a GGUF file that llama.cpp loads: the language model with its numbers, tokenizer and chat template. Tensors stream through
+/// Converts a GLM checkpoint to a GGUF file that llama.cpp loads: the language model with its numbers, tokenizer and chat template, or the vision tower. Tensors stream through
 /// a few megabytes; FP8 blocks are decoded.
 /// </summary>
 public sealed class GgufConversion : IDisposable
@@ -29,11 +29,19 @@ public sealed class GgufConversion : IDisposable
     {
         (this.options, this.elementType, this.weights) = (options, elementType, weights);
         DecoderConfig config = DecoderConfig.Read(weights.Config, weights.Folder);
+        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
+        metadata = new GgufMetadata(options.Output);
+        if (options.Mmproj)
+        {
+            Architecture = "clip";
+            outputs = GgufVision.Create(config, weights, name, options.Type, metadata);
+            return;
+        }
+
         Architecture = GgufHyperparameters.ArchitectureOf(config.ModelType, weights.Folder);
         int mtpLayers = GgufTensorList.HasMtp(config, weights) ? weights.Config.MtpLayers : 0;
         outputs = GgufTensorList.Create(config, weights, options.Type, mtpLayers, out IReadOnlyList<string> leftOut);
-        metadata = new GgufMetadata(options.Output);
-        GgufHyperparameters.AddTo(config, Architecture, Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model))), options.Type, mtpLayers, metadata);
+        GgufHyperparameters.AddTo(config, Architecture, name, options.Type, mtpLayers, metadata);
         notes.AddRange(GgufTokenizer.AddTo(weights.Folder, weights.Config, config.VocabSize, Architecture, metadata));
         if (mtpLayers < weights.Config.MtpLayers)
         {
@@ -42,7 +50,7 @@ public sealed class GgufConversion : IDisposable
 
         if (leftOut.Count > 0)
         {
-            notes.Add($"{leftOut.Count} tensors are left out, which are no part of the language model ({leftOut[0]}, …)");
+            notes.Add($"{leftOut.Count} tensors are left out, which are no part of the language model ({leftOut[0]}, …){(config.MropeSection is null ? string.Empty : "; --mmproj writes the vision tower")}");
         }
     }
 

@@ -14,6 +14,9 @@ public sealed record GgufConversionOptions
     /// <summary>The type of matrices: F32, F16 or BF16.</summary>
     public GgufTensorType Type { get; init; } = GgufTensorType.BF16;
 
+    /// <summary>Write the vision tower instead of the language model: what llama.cpp calls a multimodal projector file.</summary>
+    public bool Mmproj { get; init; }
+
     /// <summary>Tensor bytes of a file at most, unless a single tensor has more; null for one file.</summary>
     public long? MaxFileBytes { get; init; }
 

@@ -7,8 +7,11 @@ namespace Bitsmith.Quantization.Conversion;
 /// <summary>The numbers of a GLM model under llama.cpp's keys.</summary>
 internal static class GgufHyperparameters
 {
-    // llama.cpp's numbers: how a router's logits become probabilities, and the generation of its block layouts.
-    private const uint Sigmoid = 2, QuantizationVersion = 2;
+    /// <summary>llama.cpp's number of the generation of its block layouts.</summary>
+    public const uint QuantizationVersion = 2;
+
+    // llama.cpp's number of the way in which a router's logits become probabilities.
+    private const uint Sigmoid = 2;
 
     private static readonly Dictionary<string, string> Architectures = new()
     {

@@ -43,3 +43,21 @@ internal sealed record MatrixSource(string Name, WeightMatrix Matrix, int[]? Ord
 
     public override void Release() => Matrix.Release();
 }
+
+/// <summary>One frame of a convolution's kernel over several: of each row [channels × frames × rest], the parts of that frame.</summary>
+internal sealed record FrameSource(string Name, WeightMatrix Kernel, int Channels, int Frames, int Frame) : TensorSource(Name, Kernel.Rows, Kernel.Columns / Frames)
+{
+    public override void Read(int first, int count, Span<float> target)
+    {
+        float[] row = new float[Kernel.Columns];
+        int part = Kernel.Columns / Channels / Frames;
+        for (int i = 0; i < count; i++)
+        {
+            Kernel.Read(first + i, 1, row, Cpu.Default);
+            for (int channel = 0; channel < Channels; channel++)
+            {
+                row.AsSpan(((channel * Frames) + Frame) * part, part).CopyTo(target[((i * Columns) + (channel * part))..]);
+            }
+        }
+    }
+}
