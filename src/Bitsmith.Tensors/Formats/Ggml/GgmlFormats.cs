@@ -13,7 +13,7 @@ public static class GgmlFormats
         new FloatFormat(GgmlType.F32, ElementType.F32), new FloatFormat(GgmlType.F16, ElementType.F16), new FloatFormat(GgmlType.BF16, ElementType.BF16),
         new Q8_0(), new Q4_0(), new Q4_1(), new Q5_0(), new Q5_1(),
         new Q2_K(), new Q3_K(), new Q4_K(), new Q5_K(), new Q6_K(), new Q8_K(),
-        new IQ4_NL(), new IQ4_XS(),
+        new IQ1_S(), new IQ1_M(), new IQ2_XXS(), new IQ2_XS(), new IQ2_S(), new IQ3_XXS(), new IQ3_S(), new IQ4_NL(), new IQ4_XS(),
         new MXFP4(), new NVFP4(), new TQ1_0(), new TQ2_0(), new Q1_0(), new Q2_0(),
     ];
 

@@ -10,21 +10,21 @@ public sealed class GgmlFormatsTests
     public void Numbers_names_and_sizes_are_those_of_ggml()
     {
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllText(Fixture.GgufPath("block-types.json")));
-        var expected = golden.RootElement.EnumerateObject().Where(type => GgmlFormats.TryParse(type.Name, out _)).Select(type => (
+        var expected = golden.RootElement.EnumerateObject().Where(type => type.Name != "Q8_1").Select(type => (
             type.Value.GetProperty("type_id").GetInt32(),
             type.Name,
             type.Value.GetProperty("block").GetInt32(),
             type.Value.GetProperty("bytes").GetInt32()));
         var floats = new[] { (0, "F32", 1, 4), (1, "F16", 1, 2), (30, "BF16", 1, 2) };
         Assert.Equal(expected.Concat(floats).Order(), GgmlFormats.All.Select(format => ((int)format.Type, format.Name, format.BlockValues, format.BlockBytes)).Order());
-        Assert.All(golden.RootElement.EnumerateObject().Where(type => GgmlFormats.TryParse(type.Name, out _)), type =>
+        Assert.All(golden.RootElement.EnumerateObject().Where(type => type.Name != "Q8_1"), type =>
             Assert.Equal(type.Value.GetProperty("bpw").GetDouble(), GgmlFormats.Of(Enum.Parse<GgmlType>(type.Name)).BitsPerWeight));
     }
 
     [Fact]
     public void A_format_is_found_by_type_number_and_name()
     {
-        foreach (GgmlType type in GgmlFormats.All.Select(known => known.Type))
+        foreach (GgmlType type in Enum.GetValues<GgmlType>())
         {
             GgmlFormat format = GgmlFormats.Of(type);
             Assert.Equal(type, format.Type);

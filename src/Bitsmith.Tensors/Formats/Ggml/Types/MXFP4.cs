@@ -7,6 +7,9 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// </summary>
 internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17)
 {
+    // 2^124 * 12 is the largest finite value.
+    private const int HighestExponent = 252;
+
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
         float scale = Scale(block[0]);
@@ -28,7 +31,7 @@ internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17)
         LevelGroups<Fp4Levels> groups = new(values, weights, 32);
         int middle = largest == 0 ? 0 : MathF.ILogB(largest) + 125, best = 0;
         double least = double.PositiveInfinity;
-        for (int e = Math.Clamp(middle - 2, 0, 254); e <= Math.Clamp(middle + 1, 0, 254); e++)
+        for (int e = Math.Clamp(middle - 2, 0, HighestExponent); e <= Math.Clamp(middle + 1, 0, HighestExponent); e++)
         {
             double error = groups.Fit(0, Scale(e)).Error;
             (best, least) = error < least ? (e, error) : (best, least);

@@ -22,7 +22,7 @@ internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36)
 
     private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
     {
-        const int Below = 12, Above = 4;
+        const int Below = 12, Above = 13;
         LevelGroups<Fp4Levels> groups = new(values, weights, 16);
         Span<int> codes = stackalloc int[16];
         for (int group = 0; group < 4; group++)
@@ -33,7 +33,7 @@ internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36)
                 largest = Math.Max(largest, Math.Abs(value));
             }
 
-            // The scale at which the largest weight is the largest level; an octave and a half below it, where weights are clipped; and a few above.
+            // The scale at which the largest weight is the largest level; an octave and a half below it, where weights are clipped, and above.
             int middle = Float8E4M3.FromSingle(largest / 6).Bits, best = 0;
             double least = double.PositiveInfinity;
             for (int scale = Math.Max(middle - Below, 0); scale <= Math.Min(middle + Above, HighestScale); scale++)

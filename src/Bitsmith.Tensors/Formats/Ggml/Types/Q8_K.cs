@@ -32,7 +32,8 @@ internal sealed class Q8_K() : GgmlFormat(GgmlType.Q8_K, 256, 292)
             return;
         }
 
-        BinaryPrimitives.WriteSingleLittleEndian(block, 1 / inverse);
+        float d = 1 / inverse;
+        BinaryPrimitives.WriteSingleLittleEndian(block, float.IsFinite(d * 127) ? d : MathF.BitDecrement(Math.Abs(d)) * Math.Sign(d));
         for (int group = 0; group < 16; group++)
         {
             int sum = 0;
