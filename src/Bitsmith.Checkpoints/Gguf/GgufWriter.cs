@@ -4,7 +4,7 @@ namespace Bitsmith.Checkpoints.Gguf;
 
 /// <summary>
 /// Writes a model as GGUF, one file or several, front to back: the bytes of the tensors are appended in their order, never held together. Files are written
-/// beside their final names and renamed by <see cref="Complete"/>, so that under those there is a whole model or nothing new.
+/// beside their final names and renamed by <see cref="Complete"/> when all of them are whole.
 /// </summary>
 public sealed class GgufWriter : IDisposable
 {
