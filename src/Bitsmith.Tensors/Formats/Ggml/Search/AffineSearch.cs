@@ -22,30 +22,32 @@ internal static class AffineSearch
 
         low = negativeOffset ? Math.Min(low, 0) : low;
         high = Math.Max(high, low);
-        Candidate best = new(values, weights, highest, negativeOffset, (high - low) / highest, low);
         float range = high - low;
         if (range == 0 || !float.IsFinite(range))
         {
-            return best.Result;
+            return new Candidate(values, weights, highest, negativeOffset, (high / highest) - (low / highest), low).Result;
         }
 
+        CandidateList candidates = new(stackalloc float[CandidateList.Capacity], stackalloc float[CandidateList.Capacity]);
         for (int step = -5; step <= 5; step++)
         {
-            float scale = range / (highest + (0.18f * step));
+            float width = range / (highest + (0.18f * step));
             for (int phase = -2; phase <= 1; phase++)
             {
-                best = best.Better(scale, low + (0.25f * phase * scale));
+                candidates.Add(width, low + (0.25f * phase * width));
             }
         }
 
         foreach (float reach in Reaches)
         {
             float shorter = range / reach;
-            best = best.Better(shorter / highest, low);
-            best = best.Better(shorter / highest, low + ((range - shorter) / 2));
-            best = best.Better(shorter / highest, high - shorter);
+            candidates.Add(shorter / highest, low);
+            candidates.Add(shorter / highest, low + ((range - shorter) / 2));
+            candidates.Add(shorter / highest, high - shorter);
         }
 
+        (float scale, float offset) = candidates.BestAffine(values, weights, highest, negativeOffset);
+        Candidate best = new(values, weights, highest, negativeOffset, scale, offset);
         for (int round = 0; round < Rounds; round++)
         {
             Candidate next = best.Better(best.Result.Scale, best.Result.Offset);

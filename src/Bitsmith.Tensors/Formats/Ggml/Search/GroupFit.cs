@@ -22,8 +22,8 @@ internal interface IScaledGroups
     /// <summary>Number of groups in the block.</summary>
     int Groups { get; }
 
-    /// <summary>Writes scales to begin the search at; returns how many. There is room for <see cref="ScaleSearch.MaxStarts"/>.</summary>
-    int Starts(int group, scoped Span<float> scales);
+    /// <summary>A scale for a group on its own, to be improved by alternating assignment and least squares.</summary>
+    GroupFit Start(int group);
 
     /// <summary>Gives every weight of a group its best level at the scale, which may be zero or negative.</summary>
     GroupFit Fit(int group, float scale);

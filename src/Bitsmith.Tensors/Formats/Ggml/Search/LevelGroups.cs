@@ -14,6 +14,9 @@ internal interface ILevels
 
     static abstract float Value(int code);
 
+    /// <summary>Whether the levels are all integers from the lowest to the highest.</summary>
+    static abstract bool AreIntegers { get; }
+
     /// <summary>Whether levels are so few that clipping large weights, and a scale of the other sign, are worth a try.</summary>
     static abstract bool Coarse { get; }
 }
@@ -30,36 +33,43 @@ internal readonly ref struct LevelGroups<TLevels>(ReadOnlySpan<float> values, Re
 
     public int Groups => values.Length / groupSize;
 
-    public int Starts(int group, scoped Span<float> scales)
+    public GroupFit Start(int group)
     {
-        float extreme = Extreme(values.Slice(group * groupSize, groupSize));
+        ReadOnlySpan<float> x = values.Slice(group * groupSize, groupSize), w = weights.Slice(group * groupSize, groupSize);
+        float extreme = Extreme(x);
         if (extreme == 0)
         {
-            scales[0] = 0;
-            return 1;
+            return Fit(group, 0);
         }
 
-        int count = 0;
-        for (int end = 0; end < 2; end++)
+        CandidateList candidates = new(stackalloc float[CandidateList.Capacity], stackalloc float[CandidateList.Capacity]);
+        for (int end = 0; end < (TLevels.Coarse ? 2 : 1); end++)
         {
             float outermost = TLevels.Value(end == 0 ? TLevels.Lowest : TLevels.Highest);
-            if (outermost == 0 || (end == 1 && !TLevels.Coarse))
-            {
-                break;
-            }
-
             for (int step = -6; step <= 6; step++)
             {
-                scales[count++] = extreme / (outermost + (Math.Sign(outermost) * 0.15f * step));
+                candidates.Add(extreme / (outermost + (Math.Sign(outermost) * 0.15f * step)));
             }
 
             for (int i = 0; TLevels.Coarse && i < Reaches.Length; i++)
             {
-                scales[count++] = extreme / (outermost * Reaches[i]);
+                candidates.Add(extreme / (outermost * Reaches[i]));
             }
         }
 
-        return count;
+        if (TLevels.AreIntegers)
+        {
+            return Fit(group, candidates.BestScale(x, w, (int)TLevels.Value(TLevels.Lowest), (int)TLevels.Value(TLevels.Highest)));
+        }
+
+        GroupFit best = default;
+        foreach (float scale in candidates.Scales)
+        {
+            GroupFit fit = Fit(group, scale);
+            best = fit.Gain > best.Gain ? fit : best;
+        }
+
+        return best;
     }
 
     public GroupFit Fit(int group, float scale)

@@ -15,6 +15,8 @@ internal readonly struct Int3Levels : ILevels
 
     public static bool Coarse => true;
 
+    public static bool AreIntegers => true;
+
     public static int Nearest(float value) => IntegerLevels.Nearest(value, -4, 3);
 
     public static float Value(int code) => code - 4;
@@ -28,6 +30,8 @@ internal readonly struct Int4Levels : ILevels
     public static int Highest => 15;
 
     public static bool Coarse => true;
+
+    public static bool AreIntegers => true;
 
     public static int Nearest(float value) => IntegerLevels.Nearest(value, -8, 7);
 
@@ -43,6 +47,8 @@ internal readonly struct Int5Levels : ILevels
 
     public static bool Coarse => true;
 
+    public static bool AreIntegers => true;
+
     public static int Nearest(float value) => IntegerLevels.Nearest(value, -16, 15);
 
     public static float Value(int code) => code - 16;
@@ -56,6 +62,8 @@ internal readonly struct Int6Levels : ILevels
     public static int Highest => 63;
 
     public static bool Coarse => false;
+
+    public static bool AreIntegers => true;
 
     public static int Nearest(float value) => IntegerLevels.Nearest(value, -32, 31);
 
@@ -71,6 +79,8 @@ internal readonly struct Int8Levels : ILevels
 
     public static bool Coarse => false;
 
+    public static bool AreIntegers => true;
+
     public static int Nearest(float value) => IntegerLevels.Nearest(value, -127, 127);
 
     public static float Value(int code) => code - 127;
@@ -84,6 +94,8 @@ internal readonly struct MinusOneToTwoLevels : ILevels
     public static int Highest => 3;
 
     public static bool Coarse => true;
+
+    public static bool AreIntegers => true;
 
     public static int Nearest(float value) => IntegerLevels.Nearest(value, -1, 2);
 
@@ -101,6 +113,8 @@ internal readonly struct Iq4Levels : ILevels
     public static int Highest => 15;
 
     public static bool Coarse => true;
+
+    public static bool AreIntegers => false;
 
     public static int Nearest(float value)
     {
@@ -124,6 +138,8 @@ internal readonly struct Fp4Levels : ILevels
     public static int Highest => 7;
 
     public static bool Coarse => true;
+
+    public static bool AreIntegers => false;
 
     public static int Nearest(float value)
     {

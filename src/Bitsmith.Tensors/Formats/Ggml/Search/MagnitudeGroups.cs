@@ -22,7 +22,7 @@ internal readonly ref struct MagnitudeGroups(ReadOnlySpan<float> values, ReadOnl
 
     public int Groups => values.Length / groupSize;
 
-    public int Starts(int group, scoped Span<float> scales)
+    public GroupFit Start(int group)
     {
         float largest = 0;
         foreach (float value in values.Slice(group * groupSize, groupSize))
@@ -30,14 +30,15 @@ internal readonly ref struct MagnitudeGroups(ReadOnlySpan<float> values, ReadOnl
             largest = Math.Max(largest, Math.Abs(value));
         }
 
-        for (int i = 0; i < Reaches.Length; i++)
+        // The first is for weights that hardly differ: all at the lowest level.
+        GroupFit best = Fit(group, largest / grid.Levels[0]);
+        for (int i = 0; largest > 0 && i < Reaches.Length; i++)
         {
-            scales[i] = largest / (grid.Levels[^1] * Reaches[i]);
+            GroupFit fit = Fit(group, largest / (grid.Levels[^1] * Reaches[i]));
+            best = fit.Gain > best.Gain ? fit : best;
         }
 
-        // Weights that hardly differ: all at the lowest level.
-        scales[Reaches.Length] = largest / grid.Levels[0];
-        return largest == 0 ? 1 : Reaches.Length + 1;
+        return best;
     }
 
     public GroupFit Fit(int group, float scale)

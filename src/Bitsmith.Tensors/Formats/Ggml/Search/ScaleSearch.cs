@@ -7,8 +7,6 @@ namespace Bitsmith.Tensors.Formats.Ggml.Search;
 /// </summary>
 internal static class ScaleSearch
 {
-    public const int MaxStarts = 48;
-
     private const int MaxGroups = 32, Rounds = 6;
 
     /// <summary>Returns d as stored, and the code of each group.</summary>
@@ -34,15 +32,7 @@ internal static class ScaleSearch
     private static GroupFit FindGroup<TGroups>(scoped ref TGroups groups, int group)
         where TGroups : struct, IScaledGroups, allows ref struct
     {
-        Span<float> starts = stackalloc float[MaxStarts];
-        starts = starts[..groups.Starts(group, starts)];
-        GroupFit best = default;
-        foreach (float start in starts)
-        {
-            GroupFit fit = groups.Fit(group, start);
-            best = fit.Gain > best.Gain || best.Square == 0 ? fit : best;
-        }
-
+        GroupFit best = groups.Start(group);
         for (int round = 0; round < Rounds; round++)
         {
             GroupFit fit = groups.Fit(group, best.BestScale);

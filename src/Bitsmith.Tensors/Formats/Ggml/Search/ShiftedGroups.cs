@@ -14,14 +14,14 @@ internal readonly ref struct ShiftedGroups(ReadOnlySpan<float> values, ReadOnlyS
     private const float Beyond = 1e6f;
 
     // Where the weight of largest magnitude may fall: far above 1, for most of a ternary group should not be zero.
-    private static readonly float[] Reaches = [1, 1.2f, 1.45f, 1.7f, 2, 2.4f, 3];
+    private static readonly float[] Reaches = [1.2f, 1.45f, 1.7f, 2, 2.4f, 3];
 
     private readonly ReadOnlySpan<float> values = values;
     private readonly ReadOnlySpan<float> weights = weights;
 
     public int Groups => values.Length / groupSize;
 
-    public int Starts(int group, scoped Span<float> scales)
+    public GroupFit Start(int group)
     {
         float largest = 0;
         foreach (float value in values.Slice(group * groupSize, groupSize))
@@ -29,12 +29,14 @@ internal readonly ref struct ShiftedGroups(ReadOnlySpan<float> values, ReadOnlyS
             largest = Math.Max(largest, Math.Abs(value));
         }
 
-        for (int i = 0; i < Reaches.Length; i++)
+        GroupFit best = Fit(group, largest);
+        for (int i = 0; largest > 0 && i < Reaches.Length; i++)
         {
-            scales[i] = largest / Reaches[i];
+            GroupFit fit = Fit(group, largest / Reaches[i]);
+            best = fit.Gain > best.Gain ? fit : best;
         }
 
-        return largest == 0 ? 1 : Reaches.Length;
+        return best;
     }
 
     public GroupFit Fit(int group, float scale)
