@@ -1,3 +1,5 @@
+using Bitsmith.Tensors.InstructionSets;
+
 namespace Bitsmith.Tensors.Formats.Ggml;
 
 /// <summary>
@@ -49,10 +51,16 @@ public abstract class GgmlFormat
     /// <summary>Decodes whole blocks to binary32, to the bits that ggml gives.</summary>
     /// <param name="blocks">The blocks.</param>
     /// <param name="values">Receives <see cref="BlockValues"/> values for each block.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>.</param>
     /// <exception cref="ArgumentException">The lengths do not fit each other or the block.</exception>
-    public void Decode(ReadOnlySpan<byte> blocks, Span<float> values)
+    public void Decode(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet? instructionSet = null)
     {
         CheckLengths(blocks.Length, values.Length);
+        if (DecodeByLanes(blocks, values, instructionSet ?? Cpu.Default))
+        {
+            return;
+        }
+
         for (; values.Length > 0; blocks = blocks[BlockBytes..], values = values[BlockValues..])
         {
             DecodeBlock(blocks[..BlockBytes], values[..BlockValues]);
@@ -94,6 +102,10 @@ public abstract class GgmlFormat
         }
     }
 
+    /// <summary>Decodes whole blocks by vector kernels; false where there are none for the instruction set.</summary>
+    private protected virtual bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) => false;
+
+    /// <summary>Decodes one block, value by value.</summary>
     private protected abstract void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values);
 
     /// <summary>Encodes one block of finite values; the weights are positive, about one on average over the row.</summary>
