@@ -14,7 +14,7 @@ public sealed class GgmlEncodeErrorTests
         get
         {
             using SafetensorsFile golden = Fixture.OpenGguf("block-types");
-            return [.. golden.Stems(".deq").Where(Known)];
+            return [.. golden.Stems(".deq")];
         }
     }
 
@@ -23,7 +23,7 @@ public sealed class GgmlEncodeErrorTests
         get
         {
             using SafetensorsFile golden = Fixture.OpenGguf("llama-quantize-tensors");
-            return [.. golden.Stems(".raw").Where(Known)];
+            return [.. golden.Stems(".raw")];
         }
     }
 
@@ -82,8 +82,6 @@ public sealed class GgmlEncodeErrorTests
     }
 
     private static GgmlFormat Format(string name) => GgmlFormats.Of(Enum.Parse<GgmlType>(TypeName(name)));
-
-    private static bool Known(string name) => GgmlFormats.TryParse(TypeName(name), out _);
 
     // TYPE.plain, TYPE.imatrix or moe.FILE.no|im.TYPE
     private static string TypeName(string name) => name.StartsWith("moe.", StringComparison.Ordinal) ? name.Split('.')[^1] : name.Split('.')[0];
