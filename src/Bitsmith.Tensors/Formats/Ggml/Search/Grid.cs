@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
 
@@ -76,6 +78,7 @@ internal sealed class Grid
     /// Adds up costs for half a point: from <see cref="Levels"/> costs for each of its coordinates, one after another, to the cost of each of the
     /// <see cref="HalfCodes"/> combinations.
     /// </summary>
+    [SkipLocalsInit]
     public void Combine(ReadOnlySpan<float> costs, Span<float> sums)
     {
         int levels = Levels.Length;
@@ -92,6 +95,7 @@ internal sealed class Grid
     }
 
     /// <summary>As <see cref="Combine"/>, with the least of the costs instead of their sum.</summary>
+    [SkipLocalsInit]
     public void CombineLeast(ReadOnlySpan<float> costs, Span<float> least)
     {
         int levels = Levels.Length;
@@ -133,20 +137,15 @@ internal sealed class Grid
         ReadOnlySpan<float> first, ReadOnlySpan<float> second, ReadOnlySpan<float> firstExtra, ReadOnlySpan<float> secondExtra, out float cost)
     {
         float leastSecond = Smallest(second, out _);
+        Smallest(first, out int likely);
         cost = float.PositiveInfinity;
         int best = 0;
+        BucketWithExtra(likely, first[likely], second, firstExtra[likely], secondExtra, ref best, ref cost);
         for (int code = 0; code < HalfCodes; code++)
         {
-            float partial = first[code], extra = firstExtra[code];
-            if (partial + leastSecond >= cost)
+            if (first[code] + leastSecond < cost)
             {
-                continue;
-            }
-
-            for (int i = starts[code]; i < starts[code + 1]; i++)
-            {
-                float sum = partial + second[secondHalves[i]] + Math.Min(extra, secondExtra[secondHalves[i]]);
-                (best, cost) = sum < cost ? (indices[i], sum) : (best, cost);
+                BucketWithExtra(code, first[code], second, firstExtra[code], secondExtra, ref best, ref cost);
             }
         }
 
@@ -162,13 +161,31 @@ internal sealed class Grid
         }
     }
 
+    private void BucketWithExtra(
+        int code, float partial, ReadOnlySpan<float> second, float extra, ReadOnlySpan<float> secondExtra, ref int best, ref float cost)
+    {
+        for (int i = starts[code]; i < starts[code + 1]; i++)
+        {
+            float sum = partial + second[secondHalves[i]] + Math.Min(extra, secondExtra[secondHalves[i]]);
+            (best, cost) = sum < cost ? (indices[i], sum) : (best, cost);
+        }
+    }
+
     private static void Add(ReadOnlySpan<float> left, ReadOnlySpan<float> right, Span<float> sums)
     {
         for (int i = 0; i < left.Length; i++)
         {
-            for (int j = 0; j < right.Length; j++)
+            Vector128<float> cost = Vector128.Create(left[i]);
+            Span<float> row = sums.Slice(i * right.Length, right.Length);
+            int j = 0;
+            for (; j <= right.Length - 4; j += 4)
             {
-                sums[(i * right.Length) + j] = left[i] + right[j];
+                (cost + Vector128.LoadUnsafe(in right[j])).StoreUnsafe(ref row[j]);
+            }
+
+            for (; j < right.Length; j++)
+            {
+                row[j] = left[i] + right[j];
             }
         }
     }
@@ -177,22 +194,38 @@ internal sealed class Grid
     {
         for (int i = 0; i < left.Length; i++)
         {
-            for (int j = 0; j < right.Length; j++)
+            Vector128<float> cost = Vector128.Create(left[i]);
+            Span<float> row = least.Slice(i * right.Length, right.Length);
+            int j = 0;
+            for (; j <= right.Length - 4; j += 4)
             {
-                least[(i * right.Length) + j] = Math.Min(left[i], right[j]);
+                Vector128.Min(cost, Vector128.LoadUnsafe(in right[j])).StoreUnsafe(ref row[j]);
+            }
+
+            for (; j < right.Length; j++)
+            {
+                row[j] = Math.Min(left[i], right[j]);
             }
         }
     }
 
     private static float Smallest(ReadOnlySpan<float> costs, out int place)
     {
-        place = 0;
-        for (int i = 1; i < costs.Length; i++)
+        Vector128<float> least = Vector128.LoadUnsafe(in costs[0]);
+        int i = 4;
+        for (; i <= costs.Length - 4; i += 4)
         {
-            place = costs[i] < costs[place] ? i : place;
+            least = Vector128.Min(least, Vector128.LoadUnsafe(in costs[i]));
         }
 
-        return costs[place];
+        float smallest = Math.Min(Math.Min(least[0], least[1]), Math.Min(least[2], least[3]));
+        for (; i < costs.Length; i++)
+        {
+            smallest = Math.Min(smallest, costs[i]);
+        }
+
+        place = costs.IndexOf(smallest);
+        return smallest;
     }
 
     private static byte[] Load()

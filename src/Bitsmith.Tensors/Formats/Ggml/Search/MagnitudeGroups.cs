@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
 
@@ -63,6 +64,7 @@ internal readonly ref struct MagnitudeGroups(ReadOnlySpan<float> values, ReadOnl
     }
 
     /// <summary>The points and signs of eight weights at the scale. A grid of eight dimensions gives one point, returned as the first.</summary>
+    [SkipLocalsInit]
     public (int First, int Second, byte Signs) Assign(int start, float scale)
     {
         ReadOnlySpan<float> levels = grid.Levels;
@@ -91,6 +93,7 @@ internal readonly ref struct MagnitudeGroups(ReadOnlySpan<float> values, ReadOnl
         return grid.Dimensions == Run ? (first, first, (byte)signs) : (first, Nearest(costs, 4, left, right).Point, (byte)signs);
     }
 
+    [SkipLocalsInit]
     private (int First, int Second, byte Signs) AssignWithFlip(int start, ReadOnlySpan<float> costs, ReadOnlySpan<float> magnitudes, int signs)
     {
         // (y + level)^2 - (y - level)^2 for the weight that takes the wrong sign.

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
 
 /// <summary>
@@ -79,6 +81,7 @@ internal readonly ref struct ShiftedGroups(ReadOnlySpan<float> values, ReadOnlyS
         return true;
     }
 
+    [SkipLocalsInit]
     private int Nearest(int start, float inverse, float shift, ref float total)
     {
         Grid grid = Grid.Iq1;
