@@ -118,7 +118,7 @@ public sealed class GenerationSessionTests : IDisposable
     {
         using GenerationSession session = model.NewSession();
         using CancellationTokenSource stop = new();
-        PreparedPrompt longer = Prompt([("user", string.Concat(Enumerable.Repeat("Tell me a story about a dog. ", 100)))], []);
+        PreparedPrompt longer = Prompt([("user", string.Concat(Enumerable.Repeat("Tell me a story about a dog. ", 20 + (GenerationSession.PassTokens / 3))))], []);
         Assert.True(longer.Ids.Count > 2 * GenerationSession.PassTokens);
         if (tokensBefore == 0)
         {
