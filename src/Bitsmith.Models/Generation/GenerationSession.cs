@@ -88,7 +88,7 @@ public sealed class GenerationSession : IDisposable
             yield return token;
             if (answer != answers)
             {
-                throw new InvalidOperationException("Another answer was begun in this session; this one cannot go on.");
+                throw new InvalidOperationException("Another answer has begun on these keys and values; this one cannot go on.");
             }
 
             if (made + 1 < most)
