@@ -8,10 +8,11 @@
   check_gguf.py captions FILE.gguf MMPROJ.gguf PICTURE...
                                                       llama.cpp's descriptions of pictures, as JSON
 """
-import argparse, hashlib, json, os, random, subprocess, sys
+import argparse, base64, hashlib, json, os, random, subprocess, sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gguf
-from glm4_gguf import ask_server, config_of
+from glm4_gguf import config_of
+from llama_server import next_token, serve
 
 
 def value_of(field):
@@ -44,7 +45,7 @@ def logits(file, folder, seed, bound):
     with torch.no_grad():
         expected = [model(input_ids=torch.tensor([prompt])).logits[0, -1].log_softmax(-1) for prompt in prompts]
     tokens = gguf.GGUFReader(file).fields["tokenizer.ggml.tokens"].contents()
-    answers = ask_server(file, prompts, vocabulary, tokens.index("A"), ["-ctk", "f32", "-ctv", "f32", "-fa", "off"])
+    answers = next_token(file, prompts, vocabulary, tokens.index("A"), ["-ctk", "f32", "-ctv", "f32", "-fa", "off"])
     divergences = [float((p.exp() * (p - torch.tensor(q))).sum()) for p, q in zip(expected, answers)]
     worst = max(divergences)
     print(f"llama.cpp on {os.path.basename(file)} against transformers in float32: KL divergence at most {worst:.2e} ({len(prompts)} prompts of 2 to 120 random tokens)")
@@ -59,13 +60,13 @@ def tokens(file, text):
 
 def captions(file, mmproj, pictures):
     answers = []
-    for picture in pictures:
-        run = subprocess.run(["llama-mtmd-cli", "-m", file, "--mmproj", mmproj, "--image", picture, "-p", "Describe this image.", "--temp", "0", "-n", "40", "-t", "2", "--jinja"],
-                             capture_output=True, text=True)
-        if run.returncode != 0:
-            print(run.stderr[-2000:])
-            return 1
-        answers.append(run.stdout.strip())
+    with serve(file, ["--mmproj", mmproj, "-c", "2048", "--jinja"]) as ask:
+        for picture in pictures:
+            with open(picture, "rb") as source:
+                url = "data:image/png;base64," + base64.b64encode(source.read()).decode()
+            content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "Describe this image."}]
+            answer = ask("/v1/chat/completions", {"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 40})
+            answers.append(answer["choices"][0]["message"]["content"].strip())
     print(json.dumps(answers))
     return 0
 

@@ -7,11 +7,12 @@
 The token table is a stand-in (bytes and placeholders): programs that are given token ids do not look at it. 'check' also tries q and k with
 rows in the order of the other rotary form; it must be clearly worse, or the comparison shows nothing. Exit code 1 where llama.cpp differs.
 """
-import argparse, json, math, os, random, socket, subprocess, sys, tempfile, time, urllib.request
+import argparse, json, os, random, sys, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gguf, torch
 from gguf import GGMLQuantizationType, MODEL_ARCH, TokenType, get_tensor_name_map
 from safetensors import safe_open
+from llama_server import next_token
 
 MOST_DIVERGENCE, LEAST_CONTROL = 2e-3, 10
 
@@ -83,39 +84,6 @@ def write(folder, out, weave=False):
     writer.close()
 
 
-def ask_server(file, prompts, vocabulary, answer_with=None, options=()):
-    """For each prompt, the log-probabilities of all next tokens. answer_with: the token to say, whose text must be whole characters."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tempfile.TemporaryFile()
-    server = subprocess.Popen(["llama-server", "-m", file, "-t", "2", "-c", "512", "-np", "1", "--port", str(port), "--no-webui", *options], stdout=log, stderr=log)
-    try:
-        for _ in range(600):
-            if server.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.1)
-        if server.poll() is not None:
-            log.seek(0)
-            sys.exit("llama-server ended: " + log.read().decode(errors="replace")[-2000:])
-        results = []
-        for prompt in prompts:
-            body = json.dumps({"prompt": prompt, "n_predict": 1, "n_probs": vocabulary, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
-                               **({} if answer_with is None else {"logit_bias": [[answer_with, 1000.0]]})}).encode()
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/completion", body, {"Content-Type": "application/json"})
-            answer = json.load(urllib.request.urlopen(request, timeout=120))
-            found = {entry["id"]: entry["logprob"] for entry in answer["completion_probabilities"][0]["top_logprobs"]}
-            results.append([found.get(i, -math.inf) for i in range(vocabulary)])
-        return results
-    finally:
-        server.terminate()
-        server.wait()
-
-
 def check(folder, seed):
     from transformers import AutoModelForCausalLM
     vocabulary, draw = config_of(folder)["vocab_size"], random.Random(seed)
@@ -128,7 +96,7 @@ def check(folder, seed):
         for weave in (False, True):
             file = os.path.join(work, "model.gguf")
             write(folder, file, weave)
-            divergences = [float((p.exp() * (p - torch.tensor(q))).sum()) for p, q in zip(expected, ask_server(file, prompts, vocabulary))]
+            divergences = [float((p.exp() * (p - torch.tensor(q))).sum()) for p, q in zip(expected, next_token(file, prompts, vocabulary))]
             means[weave] = sum(divergences) / len(divergences)
             what = "rows in the other rotary order" if weave else "rows as in the checkpoint"
             print(f"llama.cpp against transformers in float32, {what}: KL divergence {means[weave]:.2e} (mean of {len(prompts)} prompts of 2 to 120 random tokens)")

@@ -1,0 +1,45 @@
+"""llama-server on a file, and questions to it."""
+import contextlib, json, math, socket, subprocess, sys, tempfile, time, urllib.request
+
+
+@contextlib.contextmanager
+def serve(file, options=()):
+    """Starts llama-server on two threads; gives a function (path, body) -> answer. The server ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(["llama-server", "-m", file, "-t", "2", "-np", "1", "--port", str(port), "--no-webui", *options], stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                if server.poll() is not None:
+                    break
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            if server.poll() is not None:
+                log.seek(0)
+                sys.exit("llama-server ended: " + log.read().decode(errors="replace")[-2000:])
+
+            def ask(path, body):
+                request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+                return json.load(urllib.request.urlopen(request, timeout=120))
+
+            yield ask
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def next_token(file, prompts, vocabulary, answer_with=None, options=()):
+    """For each prompt, the log-probabilities of all next tokens. answer_with: the token to say, whose text must be whole characters."""
+    results = []
+    with serve(file, ["-c", "512", *options]) as ask:
+        for prompt in prompts:
+            answer = ask("/completion", {"prompt": prompt, "n_predict": 1, "n_probs": vocabulary, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
+                                         **({} if answer_with is None else {"logit_bias": [[answer_with, 1000.0]]})})
+            found = {entry["id"]: entry["logprob"] for entry in answer["completion_probabilities"][0]["top_logprobs"]}
+            results.append([found.get(i, -math.inf) for i in range(vocabulary)])
+    return results
