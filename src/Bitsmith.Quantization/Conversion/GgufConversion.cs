@@ -39,7 +39,7 @@ public sealed class GgufConversion : IDisposable
         }
 
         Architecture = GgufHyperparameters.ArchitectureOf(config.ModelType, weights.Folder);
-        int mtpLayers = GgufTensorList.HasMtp(config, weights) ? weights.Config.MtpLayers : 0;
+        int mtpLayers = weights.Has(WeightMap.MtpMark(config)) ? weights.Config.MtpLayers : 0;
         outputs = GgufTensorList.Create(config, weights, options.Type, mtpLayers, out IReadOnlyList<string> leftOut);
         GgufHyperparameters.AddTo(config, Architecture, name, options.Type, mtpLayers, metadata);
         notes.AddRange(GgufTokenizer.AddTo(weights.Folder, weights.Config, config.VocabSize, Architecture, metadata));
