@@ -1,3 +1,5 @@
+using Bitsmith.Checkpoints.Files;
+
 namespace Bitsmith.Quantization.Jobs;
 
 /// <summary>Operations on files that a job writes.</summary>
@@ -27,17 +29,7 @@ internal static class DurableFile
     /// <exception cref="JobException">The system refused.</exception>
     public static void WriteAtomically(string path, ReadOnlySpan<byte> content)
     {
-        string beside = path + ".new";
         byte[] copy = content.ToArray();
-        Attempt(path, () =>
-        {
-            using (FileStream file = new(beside, FileMode.Create, FileAccess.Write))
-            {
-                file.Write(copy);
-                file.Flush(flushToDisk: true);
-            }
-
-            File.Move(beside, path, overwrite: true);
-        });
+        Attempt(path, () => AtomicFile.Write(path, copy));
     }
 }
