@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Bitsmith.Checkpoints.Gguf;
@@ -23,7 +22,7 @@ public sealed class GgufInteropTests
     public void Llama_cpp_loads_a_converted_model_and_computes_what_transformers_computes(string model)
     {
         using Peers peers = new();
-        Prepare(peers, model);
+        SourceModel.Prepare(peers, model);
         Convert(peers, GgufTensorType.F32);
         (int code, string output) = peers.Run("check_gguf.py", "logits", "@model.gguf", "@source");
         Assert.True(code == 0, output);
@@ -33,7 +32,7 @@ public sealed class GgufInteropTests
     public void The_gguf_package_reads_from_our_file_what_we_read()
     {
         using Peers peers = new();
-        Prepare(peers, Sample);
+        SourceModel.Prepare(peers, Sample);
         Convert(peers, GgufTensorType.BF16);
         (int code, string output) = peers.Run("check_gguf.py", "dump", "@model.gguf", "@dump.json");
         Assert.True(code == 0, output);
@@ -70,7 +69,7 @@ public sealed class GgufInteropTests
     public void Llama_cpp_describes_pictures_with_the_converted_vision_tower_as_transformers_does(string type)
     {
         using Peers peers = new();
-        Prepare(peers, Sample);
+        SourceModel.Prepare(peers, Sample);
         Convert(peers, TypeOf(type));
         Convert(peers, TypeOf(type), mmproj: true);
         string[] pictures = [.. Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "pictures"), "0?.png").Order().Take(6)];
@@ -89,7 +88,7 @@ public sealed class GgufInteropTests
     public void Llama_cpp_cuts_text_into_our_tokens()
     {
         using Peers peers = new();
-        Prepare(peers, Sample);
+        SourceModel.Prepare(peers, Sample);
         Convert(peers, GgufTensorType.F16);
         string text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "peers", "check_gguf.py")) + "\n\n  Ünïcödé — 日本語 😀 12345 don't I'LL\t\r\n<|user|>\nhello<|endoftext|> \u00a0 x";
         File.WriteAllText(peers.Here("text.txt"), text);
@@ -106,41 +105,5 @@ public sealed class GgufInteropTests
         using GgufConversion conversion = GgufConversion.Prepare(
             new GgufConversionOptions { Model = peers.Here("source"), Output = peers.Here(mmproj ? "mmproj.gguf" : "model.gguf"), Type = type, Mmproj = mmproj });
         conversion.Run(null, TestContext.Current.CancellationToken);
-    }
-
-    // The small models have no tokenizer: vision models share the sample's, the others get one of the 256 bytes.
-    private static void Prepare(Peers peers, string model)
-    {
-        string sample = Path.Combine(AppContext.BaseDirectory, Sample), source = peers.Here("source");
-        Directory.CreateDirectory(source);
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, model)))
-        {
-            File.Copy(file, Path.Combine(source, Path.GetFileName(file)));
-        }
-
-        if (File.Exists(Path.Combine(source, "tokenizer.json")))
-        {
-            return;
-        }
-
-        JsonNode tokenizer = JsonNode.Parse(File.ReadAllText(Path.Combine(sample, "tokenizer.json")))!;
-        if (!model.Contains("glm4v", StringComparison.Ordinal))
-        {
-            tokenizer["added_tokens"] = new JsonArray();
-            tokenizer["model"]!["merges"] = new JsonArray();
-            tokenizer["model"]!["vocab"] = new JsonObject(Alphabet().Select((letter, i) => KeyValuePair.Create(letter, (JsonNode?)JsonValue.Create(i))));
-        }
-
-        File.WriteAllText(Path.Combine(source, "tokenizer.json"), tokenizer.ToJsonString());
-    }
-
-    /// <summary>GPT-2's letters for the 256 bytes: printable bytes stand for themselves, the others for what follows U+0100.</summary>
-    private static IEnumerable<string> Alphabet()
-    {
-        int next = 0x100;
-        for (int value = 0; value < 256; value++)
-        {
-            yield return new Rune(value is (> 0x20 and < 0x7F) or (> 0xA0 and not 0xAD) ? value : next++).ToString();
-        }
     }
 }
