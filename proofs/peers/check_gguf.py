@@ -7,8 +7,11 @@
   check_gguf.py tokens FILE.gguf TEXT_FILE            the ids that llama.cpp cuts a text into, as JSON
   check_gguf.py captions FILE.gguf MMPROJ.gguf PICTURE...
                                                       llama.cpp's descriptions of pictures, as JSON
+  check_gguf.py probabilities JOBS.json OUT           llama.cpp's log-probabilities of the next token, in binary32, job after job, prompt after prompt. A job is
+                                                      {"file": F, "vocabulary": N, "prompts": [...], "mmproj": F}; a prompt is a list of ids, or
+                                                      {"prompt_string": text with <__media__>, "multimodal_data": [base64]}
 """
-import argparse, base64, hashlib, json, os, random, subprocess, sys
+import argparse, base64, hashlib, json, os, random, struct, subprocess, sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gguf
 from glm4_gguf import config_of
@@ -52,6 +55,18 @@ def logits(file, folder, seed, bound):
     return 0 if worst <= bound else 1
 
 
+def probabilities(jobs, out):
+    with open(jobs, encoding="utf-8") as source:
+        work = json.load(source)
+    with open(out, "wb") as target:
+        for job in work:
+            tokens = gguf.GGUFReader(job["file"]).fields["tokenizer.ggml.tokens"].contents()
+            options = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", *(["--mmproj", job["mmproj"]] if job.get("mmproj") else [])]
+            for answer in next_token(job["file"], job["prompts"], job["vocabulary"], tokens.index("A"), options):
+                target.write(struct.pack(f"<{len(answer)}f", *answer))
+    return 0
+
+
 def tokens(file, text):
     run = subprocess.run(["llama-tokenize", "-m", file, "-f", text, "--ids", "--no-bos", "--log-disable"], capture_output=True, text=True)
     print(run.stdout.strip() if run.returncode == 0 else run.stderr[-2000:])
@@ -73,7 +88,7 @@ def captions(file, mmproj, pictures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["dump", "logits", "tokens", "captions"])
+    parser.add_argument("task", choices=["dump", "logits", "tokens", "captions", "probabilities"])
     parser.add_argument("file")
     parser.add_argument("other")
     parser.add_argument("pictures", nargs="*")
@@ -82,6 +97,8 @@ def main():
     a = parser.parse_args()
     if a.task == "dump":
         return dump(a.file, a.other)
+    if a.task == "probabilities":
+        return probabilities(a.file, a.other)
     if a.task == "tokens":
         return tokens(a.file, a.other)
     return captions(a.file, a.other, a.pictures) if a.task == "captions" else logits(a.file, a.other, a.seed, a.bound)
