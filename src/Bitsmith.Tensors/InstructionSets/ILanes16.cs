@@ -82,8 +82,14 @@ internal interface ILanes16<TSelf>
     /// <summary>All ones where left is below right; both below 2^31.</summary>
     static abstract TSelf Less(TSelf left, TSelf right);
 
+    /// <summary>All ones where left is below right, both read as binary32; zero where one is NaN.</summary>
+    static abstract TSelf LessF(TSelf left, TSelf right);
+
     /// <summary>Picks from <paramref name="whenSet"/> where the mask is all ones, from <paramref name="whenClear"/> where it is zero.</summary>
     static abstract TSelf Select(TSelf mask, TSelf whenSet, TSelf whenClear);
+
+    /// <summary>For each lane, that lane of the table which the lower four bits of the index say.</summary>
+    static abstract TSelf Pick(TSelf table, TSelf index);
 
     /// <summary>The largest lane; all below 2^31.</summary>
     static abstract uint MaxLane(TSelf value);

@@ -157,8 +157,16 @@ internal readonly struct Lanes128(Vector128<uint> r0, Vector128<uint> r1, Vector
         new(Vector128.LessThan(left.R0.AsInt32(), right.R0.AsInt32()).AsUInt32(), Vector128.LessThan(left.R1.AsInt32(), right.R1.AsInt32()).AsUInt32(), Vector128.LessThan(left.R2.AsInt32(), right.R2.AsInt32()).AsUInt32(), Vector128.LessThan(left.R3.AsInt32(), right.R3.AsInt32()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128 LessF(Lanes128 left, Lanes128 right) =>
+        new(Vector128.LessThan(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32(), Vector128.LessThan(left.R1.AsSingle(), right.R1.AsSingle()).AsUInt32(), Vector128.LessThan(left.R2.AsSingle(), right.R2.AsSingle()).AsUInt32(), Vector128.LessThan(left.R3.AsSingle(), right.R3.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128 Select(Lanes128 mask, Lanes128 whenSet, Lanes128 whenClear) =>
         new(Vector128.ConditionalSelect(mask.R0, whenSet.R0, whenClear.R0), Vector128.ConditionalSelect(mask.R1, whenSet.R1, whenClear.R1), Vector128.ConditionalSelect(mask.R2, whenSet.R2, whenClear.R2), Vector128.ConditionalSelect(mask.R3, whenSet.R3, whenClear.R3));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128 Pick(Lanes128 table, Lanes128 index) =>
+        new(PickFour(table, index.R0), PickFour(table, index.R1), PickFour(table, index.R2), PickFour(table, index.R3));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint MaxLane(Lanes128 value)
@@ -166,6 +174,20 @@ internal readonly struct Lanes128(Vector128<uint> r0, Vector128<uint> r1, Vector
         Vector128<uint> quarter = Vector128.Max(Vector128.Max(value.R0, value.R1), Vector128.Max(value.R2, value.R3));
         return Math.Max(Math.Max(quarter[0], quarter[1]), Math.Max(quarter[2], quarter[3]));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<uint> PickFour(Lanes128 table, Vector128<uint> index)
+    {
+        Vector128<uint> place = index & Vector128.Create(3u), quarter = index & Vector128.Create(12u);
+        Vector128<uint> lower = Vector128.ConditionalSelect(Vector128.Equals(quarter, Vector128<uint>.Zero), Within(table.R0, place), Within(table.R1, place));
+        Vector128<uint> upper = Vector128.ConditionalSelect(Vector128.Equals(quarter, Vector128.Create(8u)), Within(table.R2, place), Within(table.R3, place));
+        return Vector128.ConditionalSelect(Vector128.LessThan(quarter, Vector128.Create(8u)), lower, upper);
+    }
+
+    // The four bytes of element i are bytes 4i to 4i + 3.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<uint> Within(Vector128<uint> quarter, Vector128<uint> place) =>
+        Vector128.Shuffle(quarter.AsByte(), ((place * 0x0404_0404u) + Vector128.Create(0x0302_0100u)).AsByte()).AsUInt32();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<uint> Swap(Vector128<uint> register) => Vector128.Shuffle(register, Vector128.Create(1u, 0, 3, 2));

@@ -141,8 +141,16 @@ internal readonly struct Lanes256(Vector256<uint> r0, Vector256<uint> r1) : ILan
         new(Vector256.LessThan(left.R0.AsInt32(), right.R0.AsInt32()).AsUInt32(), Vector256.LessThan(left.R1.AsInt32(), right.R1.AsInt32()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 LessF(Lanes256 left, Lanes256 right) =>
+        new(Vector256.LessThan(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32(), Vector256.LessThan(left.R1.AsSingle(), right.R1.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 Select(Lanes256 mask, Lanes256 whenSet, Lanes256 whenClear) =>
         new(Vector256.ConditionalSelect(mask.R0, whenSet.R0, whenClear.R0), Vector256.ConditionalSelect(mask.R1, whenSet.R1, whenClear.R1));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 Pick(Lanes256 table, Lanes256 index) =>
+        new(PickEight(table, index.R0), PickEight(table, index.R1));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint MaxLane(Lanes256 value)
@@ -150,6 +158,14 @@ internal readonly struct Lanes256(Vector256<uint> r0, Vector256<uint> r1) : ILan
         Vector256<uint> all = Vector256.Max(value.R0, value.R1);
         Vector128<uint> quarter = Vector128.Max(all.GetLower(), all.GetUpper());
         return Math.Max(Math.Max(quarter[0], quarter[1]), Math.Max(quarter[2], quarter[3]));
+    }
+
+    // The permutation takes three bits of the index; the fourth, moved to the sign, chooses between the halves of the table.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<uint> PickEight(Lanes256 table, Vector256<uint> index)
+    {
+        Vector256<float> lower = Avx2.PermuteVar8x32(table.R0, index).AsSingle(), upper = Avx2.PermuteVar8x32(table.R1, index).AsSingle();
+        return Avx.BlendVariable(lower, upper, (index << 28).AsSingle()).AsUInt32();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -136,8 +136,16 @@ internal readonly struct Lanes512(Vector512<uint> r0) : ILanes16<Lanes512>
         new(Vector512.LessThan(left.R0.AsInt32(), right.R0.AsInt32()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 LessF(Lanes512 left, Lanes512 right) =>
+        new(Vector512.LessThan(left.R0.AsSingle(), right.R0.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 Select(Lanes512 mask, Lanes512 whenSet, Lanes512 whenClear) =>
         new(Vector512.ConditionalSelect(mask.R0, whenSet.R0, whenClear.R0));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 Pick(Lanes512 table, Lanes512 index) =>
+        new(Avx512F.PermuteVar16x32(table.R0, index.R0));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint MaxLane(Lanes512 value)

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml;
@@ -75,9 +76,10 @@ public abstract class GgmlFormat
     /// column counts the same.
     /// </param>
     /// <param name="blocks">Receives rows × <see cref="RowBytes"/> bytes.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>. The bytes are the same with all of them.</param>
     /// <exception cref="ArgumentException">A length does not fit, or an importance is negative, infinite or NaN.</exception>
     /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
-    public void Encode(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> importance, Span<byte> blocks)
+    public void Encode(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> importance, Span<byte> blocks, InstructionSet? instructionSet = null)
     {
         RowBytes(columns);
         if (columns == 0 || values.Length % columns != 0)
@@ -86,19 +88,13 @@ public abstract class GgmlFormat
         }
 
         CheckLengths(blocks.Length, values.Length);
+        int rowBytes = (int)RowBytes(columns);
         float[] weights = Normalized(importance, columns);
-        for (int start = 0; start < values.Length; start += BlockValues)
+        for (int row = 0; row < values.Length / columns; row++)
         {
-            ReadOnlySpan<float> block = values.Slice(start, BlockValues);
-            for (int i = 0; i < block.Length; i++)
-            {
-                if (!float.IsFinite(block[i]))
-                {
-                    throw new NonFiniteWeightException((start + i) / columns, (start + i) % columns, block[i]);
-                }
-            }
-
-            EncodeBlock(block, weights.AsSpan(start % columns, BlockValues), blocks.Slice(start / BlockValues * BlockBytes, BlockBytes));
+            ReadOnlySpan<float> source = values.Slice(row * columns, columns);
+            CheckFinite(source, row);
+            EncodeRow(source, weights, blocks.Slice(row * rowBytes, rowBytes), instructionSet ?? Cpu.Default);
         }
     }
 
@@ -108,8 +104,46 @@ public abstract class GgmlFormat
     /// <summary>Decodes one block, value by value.</summary>
     private protected abstract void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values);
 
-    /// <summary>Encodes one block of finite values; the weights are positive, about one on average over the row.</summary>
-    private protected abstract void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block);
+    /// <summary>Encodes a row of finite values; the weights are positive, about one on average over the row.</summary>
+    private protected abstract void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set);
+
+    private static void CheckFinite(ReadOnlySpan<float> row, int number)
+    {
+        // x - x is zero for all numbers but the infinite ones and NaN.
+        int i = 0;
+        Vector128<float> sum = Vector128<float>.Zero;
+        for (; i <= row.Length - Vector128<float>.Count; i += Vector128<float>.Count)
+        {
+            Vector128<float> x = Vector128.LoadUnsafe(in row[i]);
+            sum += x - x;
+        }
+
+        if (sum == Vector128<float>.Zero && AllFinite(row[i..]))
+        {
+            return;
+        }
+
+        i = 0;
+        while (float.IsFinite(row[i]))
+        {
+            i++;
+        }
+
+        throw new NonFiniteWeightException(number, i, row[i]);
+    }
+
+    private static bool AllFinite(ReadOnlySpan<float> values)
+    {
+        foreach (float value in values)
+        {
+            if (!float.IsFinite(value))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     private void CheckLengths(int bytes, int values)
     {

@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Tests.Support;
 using FsCheck.Fluent;
 
@@ -82,6 +83,31 @@ public sealed class GgmlEncodePropertyTests
 
     [Theory]
     [MemberData(nameof(Types))]
+    public void Every_instruction_set_writes_the_same_bytes(GgmlType type) => ForWeights((seed, weights) =>
+    {
+        float[] importance = Importance(seed);
+        byte[] expected = Encode(type, weights, importance, InstructionSet.Scalar);
+        Assert.All(Sets.All, set => Assert.Equal(expected, Encode(type, weights, importance, set)));
+    });
+
+    [Theory]
+    [MemberData(nameof(Types))]
+    public void A_block_is_encoded_alone(GgmlType type) => ForWeights((seed, weights) =>
+    {
+        GgmlFormat format = GgmlFormats.Of(type);
+        int size = format.BlockValues, columns = 768;
+        float[] row = [.. weights, .. weights[..256]];
+        byte[] together = new byte[format.RowBytes(columns)], alone = new byte[format.BlockBytes];
+        format.Encode(row, columns, [], together);
+        for (int block = 0; block < columns / size; block++)
+        {
+            format.Encode(row.AsSpan(block * size, size), size, [], alone);
+            Assert.Equal(alone, together.AsSpan(block * format.BlockBytes, format.BlockBytes).ToArray());
+        }
+    });
+
+    [Theory]
+    [MemberData(nameof(Types))]
     public void A_column_of_no_importance_gives_way_to_one_that_has_some(GgmlType type)
     {
         // One huge weight that does not count must not cost the others their resolution.
@@ -125,11 +151,11 @@ public sealed class GgmlEncodePropertyTests
         return [.. Enumerable.Range(0, Columns).Select(_ => random.Next(5) == 0 ? 0 : (float)Math.Pow(random.NextDouble(), 3))];
     }
 
-    private static byte[] Encode(GgmlType type, float[] weights, float[] importance)
+    private static byte[] Encode(GgmlType type, float[] weights, float[] importance, InstructionSet? set = null)
     {
         GgmlFormat format = GgmlFormats.Of(type);
         byte[] blocks = new byte[format.RowBytes(weights.Length)];
-        format.Encode(weights, Columns, importance, blocks);
+        format.Encode(weights, Columns, importance, blocks, set);
         return blocks;
     }
 

@@ -70,32 +70,4 @@ public sealed class GridTests
         IEnumerable<float> Of(float[] table, int point) =>
             grid.Point(point).ToArray().Select((value, i) => table[(i * levels) + Array.IndexOf(grid.Levels, value)]);
     }
-
-    [Fact]
-    public void Levels_are_nearest_everywhere()
-    {
-        Nearest<Int3Levels>(8);
-        Nearest<Int4Levels>(16);
-        Nearest<Int5Levels>(32);
-        Nearest<Int6Levels>(64);
-        Nearest<Int8Levels>(255);
-        Nearest<MinusOneToTwoLevels>(4);
-        Nearest<Iq4Levels>(16);
-        Nearest<Fp4Levels>(16);
-    }
-
-    private static void Nearest<TLevels>(int codes)
-        where TLevels : struct, ILevels
-    {
-        float[] levels = [.. Enumerable.Range(0, codes).Select(TLevels.Value)];
-        Assert.Equal(levels.Min(), TLevels.Value(TLevels.Lowest));
-        Assert.Equal(levels.Max(), TLevels.Value(TLevels.Highest));
-        for (float value = -140; value <= 140; value += 0.125f)
-        {
-            Assert.Equal(levels.Min(level => Math.Abs(level - value)), Math.Abs(TLevels.Value(TLevels.Nearest(value)) - value));
-        }
-
-        Assert.Equal(levels.Max(), TLevels.Value(TLevels.Nearest(1e38f)));
-        Assert.Equal(levels.Min(), TLevels.Value(TLevels.Nearest(-1e38f)));
-    }
 }

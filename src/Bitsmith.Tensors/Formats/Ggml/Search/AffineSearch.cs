@@ -1,93 +1,118 @@
+using System.Runtime.CompilerServices;
+using Bitsmith.Tensors.InstructionSets;
+
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
 
 /// <summary>
-/// Scale and offset of one group of weights, x ~ scale * code + offset, of small weighted squared error: candidates around and within the group's
+/// Scale and offset of each group of weights on its own, x ~ scale * code + offset, of small weighted squared error: candidates around and within the group's
 /// range, each solved by least squares, then alternating assignment and least squares from the best.
 /// </summary>
-internal static class AffineSearch
+internal sealed class AffineSearch
 {
-    private const int Rounds = 8;
+    private const int Width = LaneMath.Width, Rounds = 4;
 
     // The range of codes over the range of values: beyond 1 the values at one or both ends are clipped.
     private static readonly float[] Reaches = [1.07f, 1.15f, 1.25f, 1.4f, 1.6f, 1.85f, 2.2f, 2.7f, 3.5f];
 
+    // For values from 0 to 1: the reciprocal of the scale, and the offset.
+    private readonly (float Inverse, float Offset)[] candidates;
+
+    private AffineSearch(int highest) => (Highest, candidates) = (highest, [.. Candidates(highest)]);
+
+    /// <summary>Codes 0 to 3.</summary>
+    public static AffineSearch TwoBits { get; } = new(3);
+
+    /// <summary>Codes 0 to 15.</summary>
+    public static AffineSearch FourBits { get; } = new(15);
+
+    /// <summary>Codes 0 to 31.</summary>
+    public static AffineSearch FiveBits { get; } = new(31);
+
+    /// <summary>The highest code.</summary>
+    public int Highest { get; }
+
     /// <summary>Finds scale and offset as real numbers; the offset at most zero where that is asked.</summary>
-    public static (float Scale, float Offset, AffineFit Fit) Find(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, int highest, bool negativeOffset)
+    /// <param name="sums">Their sums.</param>
+    /// <param name="low">The lowest weight of each group.</param>
+    /// <param name="high">The largest weight of each group.</param>
+    /// <param name="negativeOffset">Whether the offset must not be above zero.</param>
+    /// <param name="scale">Receives the scales.</param>
+    /// <param name="offset">Receives the offsets.</param>
+    /// <param name="square">Receives sum w q^2 of each group.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Find<TLanes>(in AffineSums<TLanes> sums, TLanes low, TLanes high, bool negativeOffset, out TLanes scale, out TLanes offset, out TLanes square)
+        where TLanes : struct, ILanes16<TLanes>
     {
-        float low = values[0], high = values[0];
-        foreach (float value in values)
+        TLanes zero = TLanes.Broadcast(0);
+        low = negativeOffset ? TLanes.MinF(low, zero) : low;
+        high = TLanes.MaxF(high, low);
+        TLanes range = TLanes.SubtractF(high, low), inverseRange = HalfScale.Inverse(range);
+        Best<TLanes> best = new();
+        best.Try(sums, zero, low, negativeOffset, first: true);
+        foreach ((float inverse, float shift) in candidates)
         {
-            (low, high) = (Math.Min(low, value), Math.Max(high, value));
+            TLanes start = TLanes.AddF(low, TLanes.MultiplyF(range, LaneMath.Single<TLanes>(shift)));
+            best.Try(sums, TLanes.MultiplyF(inverseRange, LaneMath.Single<TLanes>(inverse)), start, negativeOffset, first: false);
         }
 
-        low = negativeOffset ? Math.Min(low, 0) : low;
-        high = Math.Max(high, low);
-        float range = high - low;
-        if (range == 0 || !float.IsFinite(range))
+        for (int round = 0; round < Rounds; round++)
         {
-            return new Candidate(values, weights, highest, negativeOffset, (high / highest) - (low / highest), low).Result;
+            best.Try(sums, HalfScale.Inverse(best.Scale), best.Offset, negativeOffset, first: false);
         }
 
-        CandidateList candidates = new(stackalloc float[CandidateList.Capacity], stackalloc float[CandidateList.Capacity]);
+        (scale, offset, square) = (best.Scale, best.Offset, best.Square);
+    }
+
+    /// <summary>The lowest and the largest weight of each group.</summary>
+    public static (TLanes Low, TLanes High) Range<TLanes>(in LaneGroups lanes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes low = TLanes.Load32(in lanes.Values[0]), high = low;
+        for (int i = Width; i < lanes.Values.Length; i += Width)
+        {
+            TLanes value = TLanes.Load32(in lanes.Values[i]);
+            (low, high) = (TLanes.MinF(low, value), TLanes.MaxF(high, value));
+        }
+
+        return (low, high);
+    }
+
+    private static IEnumerable<(float Inverse, float Offset)> Candidates(int highest)
+    {
         for (int step = -5; step <= 5; step++)
         {
-            float width = range / (highest + (0.18f * step));
+            float inverse = highest + (0.18f * step);
             for (int phase = -2; phase <= 1; phase++)
             {
-                candidates.Add(width, low + (0.25f * phase * width));
+                yield return (inverse, 0.25f * phase / inverse);
             }
         }
 
         foreach (float reach in Reaches)
         {
-            float shorter = range / reach;
-            candidates.Add(shorter / highest, low);
-            candidates.Add(shorter / highest, low + ((range - shorter) / 2));
-            candidates.Add(shorter / highest, high - shorter);
+            yield return (reach * highest, 0);
+            yield return (reach * highest, (1 - (1 / reach)) / 2);
+            yield return (reach * highest, 1 - (1 / reach));
         }
-
-        (float scale, float offset) = candidates.BestAffine(values, weights, highest, negativeOffset);
-        Candidate best = new(values, weights, highest, negativeOffset, scale, offset);
-        for (int round = 0; round < Rounds; round++)
-        {
-            Candidate next = best.Better(best.Result.Scale, best.Result.Offset);
-            if (next.Gain <= best.Gain)
-            {
-                break;
-            }
-
-            best = next;
-        }
-
-        return best.Result;
     }
 
-    private readonly ref struct Candidate
+    private struct Best<TLanes>
+        where TLanes : struct, ILanes16<TLanes>
     {
-        private readonly ReadOnlySpan<float> values;
-        private readonly ReadOnlySpan<float> weights;
-        private readonly int highest;
-        private readonly bool negativeOffset;
+        public TLanes Scale;
+        public TLanes Offset;
+        public TLanes Square;
+        private TLanes gain;
 
-        public Candidate(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, int highest, bool negativeOffset, float scale, float offset)
+        /// <summary>Takes over the least squares for the codes at a scale and an offset where they take more off sum w x^2.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Try(in AffineSums<TLanes> sums, TLanes inverse, TLanes start, bool negativeOffset, bool first)
         {
-            this.values = values;
-            this.weights = weights;
-            this.highest = highest;
-            this.negativeOffset = negativeOffset;
-            AffineFit fit = AffineFit.Of(values, weights, scale, offset, highest);
-            (float bestScale, float bestOffset, Gain) = fit.Solve(negativeOffset);
-            Result = (bestScale, bestOffset, fit);
-        }
-
-        public double Gain { get; }
-
-        public (float Scale, float Offset, AffineFit Fit) Result { get; }
-
-        public Candidate Better(float scale, float offset)
-        {
-            Candidate other = new(values, weights, highest, negativeOffset, scale, offset);
-            return other.Gain > Gain ? other : this;
+            sums.Sum(inverse, start, out TLanes code, out TLanes squared, out TLanes product);
+            sums.Solve(code, squared, product, negativeOffset, out TLanes solvedScale, out TLanes solvedOffset, out TLanes other);
+            TLanes better = first ? TLanes.Broadcast(uint.MaxValue) : TLanes.LessF(gain, other);
+            (Scale, Offset) = (TLanes.Select(better, solvedScale, Scale), TLanes.Select(better, solvedOffset, Offset));
+            (Square, gain) = (TLanes.Select(better, squared, Square), TLanes.Select(better, other, gain));
         }
     }
 }

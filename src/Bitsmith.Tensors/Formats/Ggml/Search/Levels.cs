@@ -1,154 +1,280 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Bitsmith.Tensors.InstructionSets;
+
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
+
+/// <summary>The levels that a weight of a group can take, in units of the group's scale.</summary>
+internal interface ILevels
+{
+    /// <summary>The lowest level.</summary>
+    static abstract float Lowest { get; }
+
+    /// <summary>The largest level.</summary>
+    static abstract float Highest { get; }
+
+    /// <summary>The levels, and what lies between and beyond, at which a search puts the weight of largest magnitude.</summary>
+    static abstract ReadOnlySpan<float> Places { get; }
+
+    /// <summary>The level nearest to each value.</summary>
+    static abstract TLanes Nearest<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes>;
+
+    /// <summary>The code, an integer, of the level nearest to each value.</summary>
+    static abstract TLanes Code<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes>;
+}
+
+/// <summary>Lists of <see cref="ILevels.Places"/>.</summary>
+internal static class LevelPlaces
+{
+    private static readonly float[] Reaches = [1.15f, 1.3f, 1.5f, 1.75f, 2.1f, 2.6f];
+
+    /// <summary>Around a level at the end, about which a scale should put the weight of largest magnitude.</summary>
+    public static float[] Around(float outermost) =>
+        [.. Enumerable.Range(-6, 13).Select(step => outermost + (Math.Sign(outermost) * 0.15f * step))];
+
+    /// <summary>Where levels are so few that clipping large weights is worth a try: around and beyond a level at the end.</summary>
+    public static float[] AroundAndBeyond(float outermost) => [.. Around(outermost), .. Reaches.Select(reach => outermost * reach)];
+}
 
 /// <summary>Consecutive integers; the code of a level is its distance from the lowest.</summary>
 internal static class IntegerLevels
 {
-    public static int Nearest(float value, int lowest, int highest) => (int)Math.Clamp(MathF.Round(value), lowest, highest) - lowest;
+    // Adding 2^23 leaves the nearest integer in the significand; adding and subtracting 1.5 * 2^23 rounds, ties to even.
+    private const float Significand = 8388608, Rounding = 12582912;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value, float lowest, float highest)
+        where TLanes : struct, ILanes16<TLanes> =>
+        Round(TLanes.MinF(TLanes.MaxF(value, LaneMath.Single<TLanes>(lowest)), LaneMath.Single<TLanes>(highest)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, float lowest, float highest)
+        where TLanes : struct, ILanes16<TLanes> =>
+        ToInteger(TLanes.SubtractF(Nearest(value, lowest, highest), LaneMath.Single<TLanes>(lowest)));
+
+    /// <summary>Rounds magnitudes below 2^22 to integers, ties to even.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Round<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes> =>
+        TLanes.SubtractF(TLanes.AddF(value, LaneMath.Single<TLanes>(Rounding)), LaneMath.Single<TLanes>(Rounding));
+
+    /// <summary>Integers of 0 to 2^22 from binary32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes ToInteger<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes> =>
+        TLanes.AddF(value, LaneMath.Single<TLanes>(Significand)) ^ LaneMath.Single<TLanes>(Significand);
 }
 
 /// <summary>-4 to 3.</summary>
 internal readonly struct Int3Levels : ILevels
 {
-    public static int Lowest => 0;
+    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-4), .. LevelPlaces.AroundAndBeyond(3)];
 
-    public static int Highest => 7;
+    public static float Lowest => -4;
 
-    public static bool Coarse => true;
+    public static float Highest => 3;
 
-    public static bool AreIntegers => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static int Nearest(float value) => IntegerLevels.Nearest(value, -4, 3);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -4, 3);
 
-    public static float Value(int code) => code - 4;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -4, 3);
 }
 
 /// <summary>-8 to 7.</summary>
 internal readonly struct Int4Levels : ILevels
 {
-    public static int Lowest => 0;
+    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-8), .. LevelPlaces.AroundAndBeyond(7)];
 
-    public static int Highest => 15;
+    public static float Lowest => -8;
 
-    public static bool Coarse => true;
+    public static float Highest => 7;
 
-    public static bool AreIntegers => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static int Nearest(float value) => IntegerLevels.Nearest(value, -8, 7);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -8, 7);
 
-    public static float Value(int code) => code - 8;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -8, 7);
 }
 
 /// <summary>-16 to 15.</summary>
 internal readonly struct Int5Levels : ILevels
 {
-    public static int Lowest => 0;
+    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-16), .. LevelPlaces.AroundAndBeyond(15)];
 
-    public static int Highest => 31;
+    public static float Lowest => -16;
 
-    public static bool Coarse => true;
+    public static float Highest => 15;
 
-    public static bool AreIntegers => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static int Nearest(float value) => IntegerLevels.Nearest(value, -16, 15);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -16, 15);
 
-    public static float Value(int code) => code - 16;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -16, 15);
 }
 
 /// <summary>-32 to 31.</summary>
 internal readonly struct Int6Levels : ILevels
 {
-    public static int Lowest => 0;
+    private static readonly float[] AllPlaces = LevelPlaces.Around(-32);
 
-    public static int Highest => 63;
+    public static float Lowest => -32;
 
-    public static bool Coarse => false;
+    public static float Highest => 31;
 
-    public static bool AreIntegers => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static int Nearest(float value) => IntegerLevels.Nearest(value, -32, 31);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -32, 31);
 
-    public static float Value(int code) => code - 32;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -32, 31);
+}
+
+/// <summary>-1, 0 and 1.</summary>
+internal readonly struct TernaryLevels : ILevels
+{
+    private static readonly float[] AllPlaces = [1, 1.2f, 1.4f, 1.65f, 1.95f, 2.3f, 2.8f, 3.4f, 4.2f];
+
+    public static float Lowest => -1;
+
+    public static float Highest => 1;
+
+    public static ReadOnlySpan<float> Places => AllPlaces;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -1, 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -1, 1);
 }
 
 /// <summary>-127 to 127: without -128, which has no counterpart and which kernels that take magnitudes do not expect.</summary>
 internal readonly struct Int8Levels : ILevels
 {
-    public static int Lowest => 0;
+    private static readonly float[] AllPlaces = LevelPlaces.Around(-127);
 
-    public static int Highest => 254;
+    public static float Lowest => -127;
 
-    public static bool Coarse => false;
+    public static float Highest => 127;
 
-    public static bool AreIntegers => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static int Nearest(float value) => IntegerLevels.Nearest(value, -127, 127);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -127, 127);
 
-    public static float Value(int code) => code - 127;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -127, 127);
 }
 
 /// <summary>-1 to 2.</summary>
 internal readonly struct MinusOneToTwoLevels : ILevels
 {
-    public static int Lowest => 0;
+    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-1), .. LevelPlaces.AroundAndBeyond(2)];
 
-    public static int Highest => 3;
+    public static float Lowest => -1;
 
-    public static bool Coarse => true;
+    public static float Highest => 2;
 
-    public static bool AreIntegers => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static int Nearest(float value) => IntegerLevels.Nearest(value, -1, 2);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -1, 2);
 
-    public static float Value(int code) => code - 1;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -1, 2);
 }
 
 /// <summary>The sixteen levels of IQ4_NL and IQ4_XS.</summary>
 internal readonly struct Iq4Levels : ILevels
 {
+    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-127), .. LevelPlaces.AroundAndBeyond(113)];
     private static readonly float[] Table = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
-    private static readonly float[] Midpoints = [.. Table.Zip(Table.Skip(1), (low, high) => (low + high) / 2)];
+    private static readonly float[] Midpoints = [.. Table.Zip(Table.Skip(1), (low, high) => (low + high) / 2), float.PositiveInfinity];
 
-    public static int Lowest => 0;
+    public static float Lowest => -127;
 
-    public static int Highest => 15;
+    public static float Highest => 113;
 
-    public static bool Coarse => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static bool AreIntegers => false;
-
-    public static int Nearest(float value)
-    {
-        int code = value > Midpoints[7] ? 8 : 0;
-        code += value > Midpoints[code + 3] ? 4 : 0;
-        code += value > Midpoints[code + 1] ? 2 : 0;
-        return code + (value > Midpoints[code] ? 1 : 0);
-    }
-
+    /// <summary>The level of a code.</summary>
     public static float Value(int code) => Table[code];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes> =>
+        TLanes.Pick(TLanes.Load32(in MemoryMarshal.GetArrayDataReference(Table)), Place(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes> =>
+        Place(value) & TLanes.Broadcast(15);
+
+    /// <summary>
+    /// The code in the lower four bits. The cubic takes midpoint i to i + 1/2 with an error below 1/4, so that its floor is the code or one less; which of the two, the
+    /// midpoint between them says.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TLanes Place<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes y = TLanes.MinF(TLanes.MaxF(value, LaneMath.Single<TLanes>(-127)), LaneMath.Single<TLanes>(113));
+        TLanes slope = TLanes.SubtractF(LaneMath.Single<TLanes>(0.0817f), TLanes.MultiplyF(TLanes.MultiplyF(y, y), LaneMath.Single<TLanes>(1.493e-6f)));
+        TLanes guess = TLanes.AddF(TLanes.MultiplyF(slope, y), LaneMath.Single<TLanes>(7.37f));
+        TLanes place = TLanes.AddF(guess, LaneMath.Single<TLanes>(12582912));
+        return place - TLanes.LessF(TLanes.Pick(TLanes.Load32(in MemoryMarshal.GetArrayDataReference(Midpoints)), place), y);
+    }
 }
 
-/// <summary>Twice the values of e2m1. Codes are sign and magnitude, so the lowest level has the highest code.</summary>
+/// <summary>Twice the values of e2m1. Codes are sign and magnitude.</summary>
 internal readonly struct Fp4Levels : ILevels
 {
+    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-12), .. LevelPlaces.AroundAndBeyond(12)];
     private static readonly float[] Table = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
-    private static readonly float[] Midpoints = [0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10];
 
-    public static int Lowest => 15;
+    public static float Lowest => -12;
 
-    public static int Highest => 7;
+    public static float Highest => 12;
 
-    public static bool Coarse => true;
+    public static ReadOnlySpan<float> Places => AllPlaces;
 
-    public static bool AreIntegers => false;
+    /// <summary>The level of a code.</summary>
+    public static float Value(int code) => Table[code];
 
-    public static int Nearest(float value)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes> =>
+        Magnitude(value) | (value & TLanes.Broadcast(0x8000_0000));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes>
     {
-        float magnitude = Math.Abs(value);
-        int code = magnitude > Midpoints[3] ? 4 : 0;
-        code += magnitude > Midpoints[code + 1] ? 2 : 0;
-        code += magnitude > Midpoints[code] ? 1 : 0;
-        return value < 0 && code > 0 ? code + 8 : code;
+        // Above 2 the binary32 pattern of a level holds its code: two bits of exponent and one of significand.
+        TLanes level = Magnitude(value), small = IntegerLevels.ToInteger(level);
+        TLanes large = ((level - TLanes.Broadcast(0x4000_0000)) >>> 22) + TLanes.Broadcast(2);
+        TLanes code = TLanes.Select(TLanes.LessF(level, LaneMath.Single<TLanes>(2)), small, large);
+        TLanes sign = (value & TLanes.Broadcast(0x8000_0000)) >>> 28;
+        return TLanes.Select(TLanes.Less(TLanes.Broadcast(0), code), code | sign, code);
     }
 
-    public static float Value(int code) => Table[code];
+    /// <summary>Levels are integers up to 4, then multiples of 2, then of 4: adding and subtracting 1.5 * 2^23 times that rounds.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TLanes Magnitude<TLanes>(TLanes value)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes y = TLanes.Min(value & TLanes.Broadcast(0x7FFF_FFFF), LaneMath.Single<TLanes>(12));
+        TLanes power = TLanes.Max(y, LaneMath.Single<TLanes>(2)) & TLanes.Broadcast(0x7F80_0000);
+        TLanes rounding = power + TLanes.Broadcast((22u << 23) | 0x0040_0000);
+        return TLanes.SubtractF(TLanes.AddF(y, rounding), rounding);
+    }
 }

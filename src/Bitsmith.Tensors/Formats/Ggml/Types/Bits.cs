@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -9,12 +10,11 @@ internal static class Bits
     public static int Nibble(ReadOnlySpan<byte> bytes, int i) => i < 16 ? bytes[i] & 15 : bytes[i - 16] >> 4;
 
     /// <summary>Packs 32 codes for <see cref="Nibble"/>; only their lower four bits count.</summary>
-    public static void PackNibbles(ReadOnlySpan<int> codes, Span<byte> bytes)
+    public static void PackNibbles<TLanes>(ReadOnlySpan<byte> codes, Span<byte> bytes)
+        where TLanes : struct, ILanes16<TLanes>
     {
-        for (int j = 0; j < 16; j++)
-        {
-            bytes[j] = (byte)((codes[j] & 15) | (codes[j + 16] << 4));
-        }
+        TLanes nibble = TLanes.Broadcast(15);
+        TLanes.Store8((TLanes.Load8(in codes[0]) & nibble) | ((TLanes.Load8(in codes[16]) & nibble) << 4), ref bytes[0]);
     }
 
     /// <summary>Code i of 32: a word with their fifth bits, then the lower four as <see cref="Nibble"/>.</summary>
@@ -22,7 +22,8 @@ internal static class Bits
         Nibble(bytes[4..], i) | ((int)((BinaryPrimitives.ReadUInt32LittleEndian(bytes) >> i) & 1) << 4);
 
     /// <summary>Packs 32 codes for <see cref="FiveBits"/>.</summary>
-    public static void PackFiveBits(ReadOnlySpan<int> codes, Span<byte> bytes)
+    public static void PackFiveBits<TLanes>(ReadOnlySpan<byte> codes, Span<byte> bytes)
+        where TLanes : struct, ILanes16<TLanes>
     {
         uint fifth = 0;
         for (int i = 0; i < 32; i++)
@@ -31,7 +32,7 @@ internal static class Bits
         }
 
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, fifth);
-        PackNibbles(codes, bytes[4..]);
+        PackNibbles<TLanes>(codes, bytes[4..]);
     }
 
     /// <summary>
@@ -39,13 +40,42 @@ internal static class Bits
     /// </summary>
     public static int Pair(ReadOnlySpan<byte> bytes, int i) => (bytes[(i / 128 * 32) + (i % 32)] >> (i % 128 / 32 * 2)) & 3;
 
-    /// <summary>Packs the two lower bits of 256 codes for <see cref="Pair"/>.</summary>
-    public static void PackPairs(ReadOnlySpan<int> codes, Span<byte> bytes)
+    /// <summary>Packs the lower four bits of 256 codes: byte l of each chunk c of 32 holds codes 64c + l (low nibble) and 64c + 32 + l.</summary>
+    public static void PackNibblePairs<TLanes>(ReadOnlySpan<byte> codes, Span<byte> bytes)
+        where TLanes : struct, ILanes16<TLanes>
     {
-        bytes[..64].Clear();
-        for (int i = 0; i < 256; i++)
+        TLanes nibble = TLanes.Broadcast(15);
+        for (int place = 0; place < 128; place += LaneMath.Width)
         {
-            bytes[(i / 128 * 32) + (i % 32)] |= (byte)((codes[i] & 3) << (i % 128 / 32 * 2));
+            int first = (place / 32 * 64) + (place % 32);
+            TLanes.Store8((TLanes.Load8(in codes[first]) & nibble) | ((TLanes.Load8(in codes[first + 32]) & nibble) << 4), ref bytes[place]);
+        }
+    }
+
+    /// <summary>Packs two bits of 256 codes, from bit <paramref name="shift"/> up, for <see cref="Pair"/>.</summary>
+    public static void PackPairs<TLanes>(ReadOnlySpan<byte> codes, int shift, Span<byte> bytes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes pair = TLanes.Broadcast(3);
+        for (int place = 0; place < 64; place += LaneMath.Width)
+        {
+            int first = (place / 32 * 128) + (place % 32);
+            TLanes packed = TLanes.Broadcast(0);
+            for (int k = 0; k < 4; k++)
+            {
+                packed |= ((TLanes.Load8(in codes[first + (32 * k)]) >>> shift) & pair) << (2 * k);
+            }
+
+            TLanes.Store8(packed, ref bytes[place]);
+        }
+    }
+
+    /// <summary>Packs codes of two bits, four consecutive ones to a byte, the first lowest.</summary>
+    public static void PackFours(ReadOnlySpan<byte> codes, Span<byte> bytes)
+    {
+        for (int i = 0; i < codes.Length; i += 4)
+        {
+            bytes[i / 4] = (byte)(codes[i] | (codes[i + 1] << 2) | (codes[i + 2] << 4) | (codes[i + 3] << 6));
         }
     }
 

@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -9,9 +10,18 @@ internal sealed class FloatFormat(GgmlType type, ElementType element) : GgmlForm
 
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values) => ElementConversion.ToSingle(element, block, values);
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
     {
-        float value = Math.Clamp(values[0], -largest, largest);
-        ElementConversion.FromSingle(element, [value], block);
+        Span<float> part = stackalloc float[512];
+        for (int start = 0; start < values.Length; start += part.Length)
+        {
+            ReadOnlySpan<float> source = values[start..Math.Min(start + part.Length, values.Length)];
+            for (int i = 0; i < source.Length; i++)
+            {
+                part[i] = Math.Clamp(source[i], -largest, largest);
+            }
+
+            ElementConversion.FromSingle(element, part[..source.Length], blocks.Slice(start * BlockBytes, source.Length * BlockBytes), set);
+        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -33,7 +34,15 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    {
+        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
+        {
+            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
+        }
+    }
+
+    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
     {
         Span<int> scales = stackalloc int[16], points = stackalloc int[1];
         ShiftedGroups groups = new(values, weights, 16, 8);

@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -20,7 +21,15 @@ internal sealed class IQ3_S() : GgmlFormat(GgmlType.IQ3_S, 256, 110)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    {
+        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
+        {
+            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
+        }
+    }
+
+    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
     {
         Span<int> scales = stackalloc int[8];
         MagnitudeGroups groups = new(values, weights, 32, Grid.Iq3S, evenSigns: false);

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -24,7 +25,15 @@ internal sealed class IQ3_XXS() : GgmlFormat(GgmlType.IQ3_XXS, 256, 98)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    {
+        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
+        {
+            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
+        }
+    }
+
+    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
     {
         Span<int> scales = stackalloc int[8];
         MagnitudeGroups groups = new(values, weights, 32, Grid.Iq3Xxs, evenSigns: true);

@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), 32 codes of 4 bits as in Q4_0. x = d level[code], see <see cref="Iq4Levels"/>.</summary>
-internal sealed class IQ4_NL() : GgmlFormat(GgmlType.IQ4_NL, 32, 18)
+internal sealed class IQ4_NL() : GgmlFormat(GgmlType.IQ4_NL, 32, 18), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -14,10 +15,21 @@ internal sealed class IQ4_NL() : GgmlFormat(GgmlType.IQ4_NL, 32, 18)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ4_NL>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[32];
-        HalfScale.Write(block, LevelBlock.Encode<Iq4Levels>(values, weights, codes));
-        Bits.PackNibbles(codes, block[2..]);
+        Span<float> scales = stackalloc float[values.Length / 32];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, Iq4Levels>.Encode(values, weights, 32, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            Span<byte> block = blocks.Slice(18 * i, 18);
+            HalfScale.Write(block, scales[i]);
+            Bits.PackNibbles<TLanes>(codes.Slice(32 * i, 32), block[2..]);
+        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -7,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), the upper two bits of eight six-bit scales in a word, their lower nibbles in four bytes, then 32 codes of 4 bits for each scale as in Q4_0.
 /// x = d (scale - 32) level[code], see <see cref="Iq4Levels"/>.
 /// </summary>
-internal sealed class IQ4_XS() : GgmlFormat(GgmlType.IQ4_XS, 256, 136)
+internal sealed class IQ4_XS() : GgmlFormat(GgmlType.IQ4_XS, 256, 136), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -24,10 +25,26 @@ internal sealed class IQ4_XS() : GgmlFormat(GgmlType.IQ4_XS, 256, 136)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 2;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ4_XS>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[256], scales = stackalloc int[8];
-        float d = LevelBlock.Encode<Iq4Levels>(values, weights, 32, new ScaleCodes(-32, 31), scales, codes);
+        Span<float> d = stackalloc float[values.Length / 256];
+        Span<int> scales = stackalloc int[8 * d.Length];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, Iq4Levels>.Encode(values, weights, 32, new ScaleCodes(-32, 31), d, scales, codes);
+        for (int i = 0; i < d.Length; i++)
+        {
+            Pack<TLanes>(d[i], scales.Slice(8 * i, 8), codes.Slice(256 * i, 256), blocks.Slice(136 * i, 136));
+        }
+    }
+
+    private static void Pack<TLanes>(float d, ReadOnlySpan<int> scales, ReadOnlySpan<byte> codes, Span<byte> block)
+        where TLanes : struct, ILanes16<TLanes>
+    {
         int upper = 0;
         block[4..8].Clear();
         for (int group = 0; group < 8; group++)
@@ -35,7 +52,7 @@ internal sealed class IQ4_XS() : GgmlFormat(GgmlType.IQ4_XS, 256, 136)
             int scale = scales[group] + 32;
             upper |= scale >> 4 << (2 * group);
             block[4 + (group / 2)] |= (byte)((scale & 15) << (group % 2 * 4));
-            Bits.PackNibbles(codes.Slice(32 * group, 32), block[(8 + (16 * group))..]);
+            Bits.PackNibbles<TLanes>(codes.Slice(32 * group, 32), block[(8 + (16 * group))..]);
         }
 
         HalfScale.Write(block, d);

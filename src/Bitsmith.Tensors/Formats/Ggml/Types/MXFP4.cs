@@ -1,11 +1,12 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>
 /// A power of two as its binary32 exponent (e8m0), 32 codes of 4 bits as in Q4_0. x = 2^(e - 128) level[code], see <see cref="Fp4Levels"/>.
 /// </summary>
-internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17)
+internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17), ILaneEncoder, IListedScales
 {
     // 2^124 * 12 is the largest finite value.
     private const int HighestExponent = 252;
@@ -19,28 +20,30 @@ internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    static int IListedScales.Highest => HighestExponent;
+
+    static int IListedScales.Trials => 4;
+
+    // The power at which the largest weight falls between the levels 4 and 12, and its neighbours: finer ones clip.
+    static int IListedScales.First(float largest) => (largest == 0 ? 0 : MathF.ILogB(largest) + 125) - 2;
+
+    static float IListedScales.Scale(int code) => Scale(code);
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<MXFP4>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        float largest = 0;
-        foreach (float value in values)
+        Span<int> exponents = stackalloc int[values.Length / 32];
+        Span<byte> codes = stackalloc byte[values.Length];
+        ListedScales<TLanes, Fp4Levels, MXFP4>.Encode(values, weights, exponents, codes);
+        for (int i = 0; i < exponents.Length; i++)
         {
-            largest = Math.Max(largest, Math.Abs(value));
+            blocks[17 * i] = (byte)exponents[i];
+            Bits.PackNibbles<TLanes>(codes.Slice(32 * i, 32), blocks[((17 * i) + 1)..]);
         }
-
-        // The power at which the largest weight falls between the levels 4 and 12, and its neighbours: finer ones clip.
-        LevelGroups<Fp4Levels> groups = new(values, weights, 32);
-        int middle = largest == 0 ? 0 : MathF.ILogB(largest) + 125, best = 0;
-        double least = double.PositiveInfinity;
-        for (int e = Math.Clamp(middle - 2, 0, HighestExponent); e <= Math.Clamp(middle + 1, 0, HighestExponent); e++)
-        {
-            double error = groups.Fit(0, Scale(e)).Error;
-            (best, least) = error < least ? (e, error) : (best, least);
-        }
-
-        Span<int> codes = stackalloc int[32];
-        groups.Codes(0, Scale(best), codes);
-        block[0] = (byte)best;
-        Bits.PackNibbles(codes, block[1..]);
     }
 
     private static float Scale(int exponent) => MathF.ScaleB(1, exponent - 128);

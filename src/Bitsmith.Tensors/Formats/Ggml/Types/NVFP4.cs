@@ -1,5 +1,6 @@
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -7,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// Four scales (unsigned e4m3, of which 0x7F counts as zero), 64 codes of 4 bits: byte j of group s holds values 16s + j and 16s + 8 + j.
 /// x = scale / 2 * level[code], see <see cref="Fp4Levels"/>. There is no scale for the tensor, so weights below about 2^-11 vanish.
 /// </summary>
-internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36)
+internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36), ILaneEncoder, IListedScales
 {
     private const int HighestScale = 0x7E;
 
@@ -20,33 +21,32 @@ internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 4;
+
+    static int IListedScales.Highest => HighestScale;
+
+    static int IListedScales.Trials => 26;
+
+    // The scale at which the largest weight is the largest level; an octave and a half below it, where weights are clipped, and above.
+    static int IListedScales.First(float largest) => Float8E4M3.FromSingle(largest / 6).Bits - 12;
+
+    static float IListedScales.Scale(int code) => Scale(code);
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<NVFP4>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        const int Below = 12, Above = 13;
-        LevelGroups<Fp4Levels> groups = new(values, weights, 16);
-        Span<int> codes = stackalloc int[16];
-        for (int group = 0; group < 4; group++)
+        Span<int> scales = stackalloc int[values.Length / 16];
+        Span<byte> codes = stackalloc byte[values.Length];
+        ListedScales<TLanes, Fp4Levels, NVFP4>.Encode(values, weights, scales, codes);
+        for (int group = 0; group < scales.Length; group++)
         {
-            float largest = 0;
-            foreach (float value in values.Slice(16 * group, 16))
-            {
-                largest = Math.Max(largest, Math.Abs(value));
-            }
-
-            // The scale at which the largest weight is the largest level; an octave and a half below it, where weights are clipped, and above.
-            int middle = Float8E4M3.FromSingle(largest / 6).Bits, best = 0;
-            double least = double.PositiveInfinity;
-            for (int scale = Math.Max(middle - Below, 0); scale <= Math.Min(middle + Above, HighestScale); scale++)
-            {
-                double error = groups.Fit(group, Scale(scale)).Error;
-                (best, least) = error < least ? (scale, error) : (best, least);
-            }
-
-            groups.Codes(group, Scale(best), codes);
-            block[group] = (byte)best;
+            Span<byte> block = blocks.Slice(group / 4 * 36, 36);
+            block[group % 4] = (byte)scales[group];
             for (int j = 0; j < 8; j++)
             {
-                block[4 + (8 * group) + j] = (byte)(codes[j] | (codes[j + 8] << 4));
+                block[4 + (8 * (group % 4)) + j] = (byte)(codes[(16 * group) + j] | (codes[(16 * group) + j + 8] << 4));
             }
         }
     }

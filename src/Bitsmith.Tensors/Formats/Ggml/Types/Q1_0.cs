@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -14,7 +15,15 @@ internal sealed class Q1_0() : GgmlFormat(GgmlType.Q1_0, 128, 18)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    {
+        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
+        {
+            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
+        }
+    }
+
+    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
     {
         double sum = 0, weight = 0;
         block.Clear();

@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), 64 codes of 2 bits, four to a byte from its low bits up. x = d (code - 1); a negative d turns the levels round.</summary>
-internal sealed class Q2_0() : GgmlFormat(GgmlType.Q2_0, 64, 18)
+internal sealed class Q2_0() : GgmlFormat(GgmlType.Q2_0, 64, 18), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -14,14 +15,21 @@ internal sealed class Q2_0() : GgmlFormat(GgmlType.Q2_0, 64, 18)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q2_0>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[64];
-        block.Clear();
-        HalfScale.Write(block, LevelBlock.Encode<MinusOneToTwoLevels>(values, weights, codes));
-        for (int i = 0; i < 64; i++)
+        Span<float> scales = stackalloc float[values.Length / 64];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, MinusOneToTwoLevels>.Encode(values, weights, 64, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
         {
-            block[2 + (i / 4)] |= (byte)(codes[i] << (i % 4 * 2));
+            Span<byte> block = blocks.Slice(18 * i, 18);
+            HalfScale.Write(block, scales[i]);
+            Bits.PackFours(codes.Slice(64 * i, 64), block[2..]);
         }
     }
 }

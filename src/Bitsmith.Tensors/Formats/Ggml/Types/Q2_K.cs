@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>Scale and minimum (a nibble each) for each 16 values, 256 codes of 2 bits, d and m (binary16). x = d scale code - m minimum.</summary>
-internal sealed class Q2_K() : GgmlFormat(GgmlType.Q2_K, 256, 84)
+internal sealed class Q2_K() : GgmlFormat(GgmlType.Q2_K, 256, 84), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -15,17 +16,24 @@ internal sealed class Q2_K() : GgmlFormat(GgmlType.Q2_K, 256, 84)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 1;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q2_K>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[256], scales = stackalloc int[16], minima = stackalloc int[16];
-        (float d, float m) = MinimumBlock.Encode(values, weights, 3, 15, scales, minima, codes);
+        Span<(float D, float M)> factors = stackalloc (float, float)[1];
+        Span<int> scales = stackalloc int[16], minima = stackalloc int[16];
+        Span<byte> codes = stackalloc byte[256];
+        MinimumSearch<TLanes>.Encode(AffineSearch.TwoBits, 15, values, weights, factors, scales, minima, codes);
         for (int group = 0; group < 16; group++)
         {
-            block[group] = (byte)(scales[group] | (minima[group] << 4));
+            blocks[group] = (byte)(scales[group] | (minima[group] << 4));
         }
 
-        Bits.PackPairs(codes, block[16..]);
-        HalfScale.Write(block[80..], d);
-        HalfScale.Write(block[82..], m);
+        Bits.PackPairs<TLanes>(codes, 0, blocks[16..]);
+        HalfScale.Write(blocks[80..], factors[0].D);
+        HalfScale.Write(blocks[82..], factors[0].M);
     }
 }

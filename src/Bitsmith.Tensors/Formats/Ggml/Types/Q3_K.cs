@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -7,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// the two lower bits are packed as <see cref="Bits.Pair"/>. Of the scales, byte j of 8 holds the lower nibbles of j and j + 8, byte j of the last 4 the two
 /// upper bits of j, j + 4, j + 8 and j + 12. x = d (scale - 32) (code - 4).
 /// </summary>
-internal sealed class Q3_K() : GgmlFormat(GgmlType.Q3_K, 256, 110)
+internal sealed class Q3_K() : GgmlFormat(GgmlType.Q3_K, 256, 110), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -22,24 +23,37 @@ internal sealed class Q3_K() : GgmlFormat(GgmlType.Q3_K, 256, 110)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 1;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q3_K>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[256], scales = stackalloc int[16];
-        float d = LevelBlock.Encode<Int3Levels>(values, weights, 16, new ScaleCodes(-32, 31), scales, codes);
-        block.Clear();
-        for (int i = 0; i < 256; i++)
+        Span<float> d = stackalloc float[1];
+        Span<int> scales = stackalloc int[16];
+        Span<byte> codes = stackalloc byte[256];
+        LevelSearch<TLanes, Int3Levels>.Encode(values, weights, 16, new ScaleCodes(-32, 31), d, scales, codes);
+        for (int l = 0; l < 32; l += LaneMath.Width)
         {
-            block[i % 32] |= (byte)(codes[i] >> 2 << (i / 32));
+            TLanes third = TLanes.Broadcast(0);
+            for (int k = 0; k < 8; k++)
+            {
+                third |= TLanes.Load8(in codes[(32 * k) + l]) >>> 2 << k;
+            }
+
+            TLanes.Store8(third, ref blocks[l]);
         }
 
-        Bits.PackPairs(codes, block[32..]);
+        Bits.PackPairs<TLanes>(codes, 0, blocks[32..]);
+        blocks.Slice(96, 12).Clear();
         for (int group = 0; group < 16; group++)
         {
             int scale = scales[group] + 32;
-            block[96 + (group % 8)] |= (byte)((scale & 15) << (group / 8 * 4));
-            block[104 + (group % 4)] |= (byte)(scale >> 4 << (group / 4 * 2));
+            blocks[96 + (group % 8)] |= (byte)((scale & 15) << (group / 8 * 4));
+            blocks[104 + (group % 4)] |= (byte)(scale >> 4 << (group / 4 * 2));
         }
 
-        HalfScale.Write(block[108..], d);
+        HalfScale.Write(blocks[108..], d[0]);
     }
 }

@@ -4,7 +4,7 @@ using Bitsmith.Tensors.InstructionSets;
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), 32 codes of 4 bits: byte j holds values j and j + 16. x = d (code - 8).</summary>
-internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneDecoder
+internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneDecoder, ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -25,10 +25,21 @@ internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneDecoder
         TLanes.Store32(TLanes.MultiplyF(d, LaneDecoding.ToSingle(bytes >>> 4, 8)), ref values[16]);
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q4_0>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[32];
-        HalfScale.Write(block, LevelBlock.Encode<Int4Levels>(values, weights, codes));
-        Bits.PackNibbles(codes, block[2..]);
+        Span<float> scales = stackalloc float[values.Length / 32];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, Int4Levels>.Encode(values, weights, 32, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            Span<byte> block = blocks.Slice(18 * i, 18);
+            HalfScale.Write(block, scales[i]);
+            Bits.PackNibbles<TLanes>(codes.Slice(32 * i, 32), block[2..]);
+        }
     }
 }

@@ -7,7 +7,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d and m (binary16), eight six-bit scales and minima (<see cref="SixBitPairs"/>), 256 codes of 4 bits: byte l of chunk c holds values 64c + l and
 /// 64c + 32 + l. x = d scale code - m minimum.
 /// </summary>
-internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneDecoder
+internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneDecoder, ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -46,17 +46,24 @@ internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneDecoder
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 2;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q4_K>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[256], scales = stackalloc int[8], minima = stackalloc int[8];
-        (float d, float m) = MinimumBlock.Encode(values, weights, 15, 63, scales, minima, codes);
-        HalfScale.Write(block, d);
-        HalfScale.Write(block[2..], m);
-        SixBitPairs.Write(scales, minima, block[4..]);
-        for (int i = 0; i < 128; i++)
+        Span<(float D, float M)> factors = stackalloc (float, float)[values.Length / 256];
+        Span<int> scales = stackalloc int[8 * factors.Length], minima = stackalloc int[scales.Length];
+        Span<byte> codes = stackalloc byte[values.Length];
+        MinimumSearch<TLanes>.Encode(AffineSearch.FourBits, 63, values, weights, factors, scales, minima, codes);
+        for (int i = 0; i < factors.Length; i++)
         {
-            int first = (i / 32 * 64) + (i % 32);
-            block[16 + i] = (byte)(codes[first] | (codes[first + 32] << 4));
+            Span<byte> block = blocks.Slice(144 * i, 144);
+            HalfScale.Write(block, factors[i].D);
+            HalfScale.Write(block[2..], factors[i].M);
+            SixBitPairs.Write(scales.Slice(8 * i, 8), minima.Slice(8 * i, 8), block[4..]);
+            Bits.PackNibblePairs<TLanes>(codes.Slice(256 * i, 256), block[16..]);
         }
     }
 }

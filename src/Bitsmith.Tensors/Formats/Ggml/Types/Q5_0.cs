@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), the fifth bits of 32 codes, and their lower four as in Q4_0. x = d (code - 16).</summary>
-internal sealed class Q5_0() : GgmlFormat(GgmlType.Q5_0, 32, 22)
+internal sealed class Q5_0() : GgmlFormat(GgmlType.Q5_0, 32, 22), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -14,10 +15,21 @@ internal sealed class Q5_0() : GgmlFormat(GgmlType.Q5_0, 32, 22)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q5_0>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[32];
-        HalfScale.Write(block, LevelBlock.Encode<Int5Levels>(values, weights, codes));
-        Bits.PackFiveBits(codes, block[2..]);
+        Span<float> scales = stackalloc float[values.Length / 32];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, Int5Levels>.Encode(values, weights, 32, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            Span<byte> block = blocks.Slice(22 * i, 22);
+            HalfScale.Write(block, scales[i]);
+            Bits.PackFiveBits<TLanes>(codes.Slice(32 * i, 32), block[2..]);
+        }
     }
 }

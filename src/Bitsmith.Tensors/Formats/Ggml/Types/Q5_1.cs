@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d and m (binary16), 32 codes of 5 bits as in Q5_0. x = d code + m.</summary>
-internal sealed class Q5_1() : GgmlFormat(GgmlType.Q5_1, 32, 24)
+internal sealed class Q5_1() : GgmlFormat(GgmlType.Q5_1, 32, 24), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -14,12 +15,22 @@ internal sealed class Q5_1() : GgmlFormat(GgmlType.Q5_1, 32, 24)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q5_1>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[32];
-        (float d, float m) = AffineBlock.Encode(values, weights, 31, codes);
-        HalfScale.Write(block, d);
-        HalfScale.Write(block[2..], m);
-        Bits.PackFiveBits(codes, block[4..]);
+        Span<float> scales = stackalloc float[values.Length / 32], offsets = stackalloc float[scales.Length];
+        Span<byte> codes = stackalloc byte[values.Length];
+        AffineBlocks<TLanes>.Encode(AffineSearch.FiveBits, values, weights, scales, offsets, codes);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            Span<byte> block = blocks.Slice(24 * i, 24);
+            HalfScale.Write(block, scales[i]);
+            HalfScale.Write(block[2..], offsets[i]);
+            Bits.PackFiveBits<TLanes>(codes.Slice(32 * i, 32), block[4..]);
+        }
     }
 }

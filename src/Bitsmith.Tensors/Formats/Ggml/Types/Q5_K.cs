@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>As Q4_K, with a fifth bit of each code: bit g of byte l of 32 belongs to value 32g + l.</summary>
-internal sealed class Q5_K() : GgmlFormat(GgmlType.Q5_K, 256, 176)
+internal sealed class Q5_K() : GgmlFormat(GgmlType.Q5_K, 256, 176), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -21,23 +22,35 @@ internal sealed class Q5_K() : GgmlFormat(GgmlType.Q5_K, 256, 176)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
-    {
-        Span<int> codes = stackalloc int[256], scales = stackalloc int[8], minima = stackalloc int[8];
-        (float d, float m) = MinimumBlock.Encode(values, weights, 31, 63, scales, minima, codes);
-        HalfScale.Write(block, d);
-        HalfScale.Write(block[2..], m);
-        SixBitPairs.Write(scales, minima, block[4..]);
-        block.Slice(16, 32).Clear();
-        for (int i = 0; i < 256; i++)
-        {
-            block[16 + (i % 32)] |= (byte)(codes[i] >> 4 << (i / 32));
-        }
+    static int ILaneEncoder.BatchBlocks => 2;
 
-        for (int i = 0; i < 128; i++)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q5_K>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    {
+        Span<(float D, float M)> factors = stackalloc (float, float)[values.Length / 256];
+        Span<int> scales = stackalloc int[8 * factors.Length], minima = stackalloc int[scales.Length];
+        Span<byte> codes = stackalloc byte[values.Length];
+        MinimumSearch<TLanes>.Encode(AffineSearch.FiveBits, 63, values, weights, factors, scales, minima, codes);
+        for (int i = 0; i < factors.Length; i++)
         {
-            int first = (i / 32 * 64) + (i % 32);
-            block[48 + i] = (byte)((codes[first] & 15) | (codes[first + 32] << 4));
+            Span<byte> block = blocks.Slice(176 * i, 176);
+            HalfScale.Write(block, factors[i].D);
+            HalfScale.Write(block[2..], factors[i].M);
+            SixBitPairs.Write(scales.Slice(8 * i, 8), minima.Slice(8 * i, 8), block[4..]);
+            for (int l = 0; l < 32; l += LaneMath.Width)
+            {
+                TLanes fifth = TLanes.Broadcast(0);
+                for (int group = 0; group < 8; group++)
+                {
+                    fifth |= TLanes.Load8(in codes[(256 * i) + (32 * group) + l]) >>> 4 << group;
+                }
+
+                TLanes.Store8(fifth, ref block[16 + l]);
+            }
+
+            Bits.PackNibblePairs<TLanes>(codes.Slice(256 * i, 256), block[48..]);
         }
     }
 }

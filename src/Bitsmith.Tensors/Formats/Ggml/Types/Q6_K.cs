@@ -7,7 +7,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// 256 codes of 6 bits, sixteen signed bytes as scales, d (binary16). In each half of 128, byte l of 64 holds the lower nibbles of values l and l + 64;
 /// the two upper bits are packed as <see cref="Bits.Pair"/>. x = d scale (code - 32).
 /// </summary>
-internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder
+internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder, ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -35,23 +35,31 @@ internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 1;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q6_K>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[256], scales = stackalloc int[16], upper = stackalloc int[256];
-        float d = LevelBlock.Encode<Int6Levels>(values, weights, 16, new ScaleCodes(-128, 127), scales, codes);
-        block[..128].Clear();
-        for (int i = 0; i < 256; i++)
+        Span<float> d = stackalloc float[1];
+        Span<int> scales = stackalloc int[16];
+        Span<byte> codes = stackalloc byte[256];
+        LevelSearch<TLanes, Int6Levels>.Encode(values, weights, 16, new ScaleCodes(-128, 127), d, scales, codes);
+        TLanes nibble = TLanes.Broadcast(15);
+        for (int i = 0; i < 128; i += LaneMath.Width)
         {
-            block[(i / 128 * 64) + (i % 64)] |= (byte)((codes[i] & 15) << (i % 128 / 64 * 4));
-            upper[i] = codes[i] >> 4;
+            int first = (i / 64 * 128) + (i % 64);
+            TLanes low = TLanes.Load8(in codes[first]) & nibble, high = TLanes.Load8(in codes[first + 64]) & nibble;
+            TLanes.Store8(low | (high << 4), ref blocks[i]);
         }
 
-        Bits.PackPairs(upper, block[128..]);
+        Bits.PackPairs<TLanes>(codes, 4, blocks[128..]);
         for (int group = 0; group < 16; group++)
         {
-            block[192 + group] = (byte)scales[group];
+            blocks[192 + group] = (byte)scales[group];
         }
 
-        HalfScale.Write(block[208..], d);
+        HalfScale.Write(blocks[208..], d[0]);
     }
 }

@@ -4,7 +4,7 @@ using Bitsmith.Tensors.InstructionSets;
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), 32 signed bytes. x = d code.</summary>
-internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder
+internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder, ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -28,13 +28,24 @@ internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q8_0>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[32];
-        HalfScale.Write(block, LevelBlock.Encode<Int8Levels>(values, weights, codes));
-        for (int i = 0; i < 32; i++)
+        Span<float> scales = stackalloc float[values.Length / 32];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, Int8Levels>.Encode(values, weights, 32, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
         {
-            block[2 + i] = (byte)(codes[i] - 127);
+            Span<byte> block = blocks.Slice(34 * i, 34);
+            HalfScale.Write(block, scales[i]);
+            for (int j = 0; j < 32; j += LaneMath.Width)
+            {
+                TLanes.Store8((TLanes.Load8(in codes[(32 * i) + j]) - TLanes.Broadcast(127)) & TLanes.Broadcast(255), ref block[2 + j]);
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -17,7 +18,15 @@ internal sealed class Q8_K() : GgmlFormat(GgmlType.Q8_K, 256, 292)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    {
+        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
+        {
+            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
+        }
+    }
+
+    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
     {
         float extreme = 0;
         foreach (float value in values)

@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
@@ -6,7 +7,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// 48 bytes of five ternary digits, 4 bytes of four, d (binary16). x = d (digit - 1). Digit n, most significant first, of byte m of the first 32 is value
 /// 32n + m; of the next 16, value 160 + 16n + m; of the last 4, value 240 + 4n + m. A byte is the fraction 0.digits in base 3, in units of 1/256, rounded up.
 /// </summary>
-internal sealed class TQ1_0() : GgmlFormat(GgmlType.TQ1_0, 256, 54)
+internal sealed class TQ1_0() : GgmlFormat(GgmlType.TQ1_0, 256, 54), ILaneEncoder
 {
     private static readonly int[] Powers = [1, 3, 9, 27, 81];
 
@@ -21,22 +22,55 @@ internal sealed class TQ1_0() : GgmlFormat(GgmlType.TQ1_0, 256, 54)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
-    {
-        Span<int> codes = stackalloc int[256], numbers = stackalloc int[52];
-        HalfScale.Write(block[52..], Ternary.Encode(values, weights, codes));
-        numbers.Clear();
-        for (int i = 0; i < 256; i++)
-        {
-            (int place, int digit) = Place(i);
-            numbers[place] += codes[i] * Powers[4 - digit];
-        }
+    static int ILaneEncoder.BatchBlocks => 16;
 
-        for (int place = 0; place < numbers.Length; place++)
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<TQ1_0>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    {
+        Span<float> scales = stackalloc float[values.Length / 256];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, TernaryLevels>.Encode(values, weights, 256, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
         {
-            block[place] = (byte)(((numbers[place] * 256) + 242) / 243);
+            Pack<TLanes>(codes.Slice(256 * i, 256), blocks.Slice(54 * i, 54));
+            HalfScale.Write(blocks[((54 * i) + 52)..], scales[i]);
         }
     }
+
+    private static void Pack<TLanes>(ReadOnlySpan<byte> codes, Span<byte> bytes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        for (int place = 0; place < 48; place += LaneMath.Width)
+        {
+            // The first 32 bytes hold every 32nd of 160 digits, the next 16 every 16th of 80.
+            (int first, int stride) = place < 32 ? (place, 32) : (160, 16);
+            TLanes number = TLanes.Broadcast(0);
+            for (int digit = 0; digit < 5; digit++)
+            {
+                number = number + number + number + TLanes.Load8(in codes[first + (digit * stride)]);
+            }
+
+            TLanes.Store8(Fraction(number), ref bytes[place]);
+        }
+
+        for (int place = 0; place < 4; place++)
+        {
+            int number = 0;
+            for (int digit = 0; digit < 4; digit++)
+            {
+                number = (3 * number) + codes[240 + place + (4 * digit)];
+            }
+
+            bytes[48 + place] = (byte)(((3 * number * 256) + 242) / 243);
+        }
+    }
+
+    /// <summary>Numbers below 243 over 243, in units of 1/256, rounded up: their fractions are multiples of 1/243, all of which 0.498 takes to the right side of a half.</summary>
+    private static TLanes Fraction<TLanes>(TLanes number)
+        where TLanes : struct, ILanes16<TLanes> =>
+        IntegerLevels.ToInteger(TLanes.AddF(TLanes.MultiplyF(LaneDecoding.ToSingle(number, 0), LaneMath.Single<TLanes>(256f / 243)), LaneMath.Single<TLanes>(0.498f)));
 
     private static (int Place, int Digit) Place(int i) => i switch
     {

@@ -1,9 +1,10 @@
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>256 codes of 2 bits packed as <see cref="Bits.Pair"/>, d (binary16). x = d (code - 1); the encoder writes the codes 0, 1 and 2.</summary>
-internal sealed class TQ2_0() : GgmlFormat(GgmlType.TQ2_0, 256, 66)
+internal sealed class TQ2_0() : GgmlFormat(GgmlType.TQ2_0, 256, 66), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -14,10 +15,20 @@ internal sealed class TQ2_0() : GgmlFormat(GgmlType.TQ2_0, 256, 66)
         }
     }
 
-    private protected override void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    static int ILaneEncoder.BatchBlocks => 16;
+
+    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<TQ2_0>(this, values, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
     {
-        Span<int> codes = stackalloc int[256];
-        HalfScale.Write(block[64..], Ternary.Encode(values, weights, codes));
-        Bits.PackPairs(codes, block);
+        Span<float> scales = stackalloc float[values.Length / 256];
+        Span<byte> codes = stackalloc byte[values.Length];
+        LevelSearch<TLanes, TernaryLevels>.Encode(values, weights, 256, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            Bits.PackPairs<TLanes>(codes.Slice(256 * i, 256), 0, blocks[(66 * i)..]);
+            HalfScale.Write(blocks[((66 * i) + 64)..], scales[i]);
+        }
     }
 }

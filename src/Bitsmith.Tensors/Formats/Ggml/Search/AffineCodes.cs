@@ -1,0 +1,18 @@
+using Bitsmith.Tensors.InstructionSets;
+
+namespace Bitsmith.Tensors.Formats.Ggml.Search;
+
+/// <summary>The codes of a group at the scale and the offset that are stored.</summary>
+internal static class AffineCodes
+{
+    public static void Write<TLanes>(ReadOnlySpan<float> values, float scale, float offset, int highest, Span<byte> codes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes inverse = LaneMath.Single<TLanes>(HalfScale.Inverse(scale)), start = LaneMath.Single<TLanes>(offset);
+        for (int i = 0; i < values.Length; i += LaneMath.Width)
+        {
+            TLanes value = TLanes.MultiplyF(TLanes.SubtractF(TLanes.Load32(in values[i]), start), inverse);
+            TLanes.Store8(IntegerLevels.Code(value, 0, highest), ref codes[i]);
+        }
+    }
+}
