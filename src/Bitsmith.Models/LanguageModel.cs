@@ -83,7 +83,8 @@ public sealed class LanguageModel
 
     /// <summary>Working memory for runs, to be kept between them.</summary>
     /// <param name="observer">Sees what flows, or null.</param>
-    public ForwardPass NewPass(IForwardObserver? observer = null) => new(compute, observer);
+    /// <param name="allExperts">Every expert runs on every token, for the observer to see; results are the same.</param>
+    public ForwardPass NewPass(IForwardObserver? observer = null, bool allExperts = false) => new(compute, observer, allExperts);
 
     /// <summary>Prepares a run of new tokens of sequences, in one batch; makes room for them in the caches.</summary>
     /// <param name="pass">From <see cref="NewPass"/>.</param>

@@ -90,6 +90,37 @@ public sealed class ForwardPassTests
         Assert.Equal(first, Alone(model, [5, 6, 7]));
     }
 
+    [Fact]
+    public void With_all_experts_each_sees_every_token_and_the_results_are_those_of_the_chosen_ones()
+    {
+        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", "tiny-glm4-moe"));
+        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Default);
+        int[] prompt = [5, 6, 7, 8, 9];
+        TokenCounter counter = new();
+        using ForwardPass pass = model.NewPass(counter, allExperts: true);
+        using KvCache cache = model.NewCache(prompt.Length);
+        float[] hidden = model.Embed(prompt);
+        model.Begin(pass, new SequenceRun(cache, prompt.Length));
+        model.Forward(hidden, pass);
+        Assert.Equal(Alone(model, prompt), hidden);
+        Assert.Equal(model.Layers.SelectMany(layer => layer.Linears).ToDictionary(linear => linear.Name, _ => prompt.Length), counter.Tokens);
+    }
+
+    private sealed class TokenCounter : IForwardObserver
+    {
+        public Dictionary<string, int> Tokens { get; } = [];
+
+        public void OnLinearInput(Linear linear, ReadOnlyMemory<float> input, int tokens) => Tokens[linear.Name] = Tokens.GetValueOrDefault(linear.Name) + tokens;
+
+        public void OnLayerOutput(int layer, ReadOnlyMemory<float> hidden)
+        {
+        }
+
+        public void OnRouted(int layer, int token, ReadOnlySpan<int> experts, ReadOnlySpan<float> weights)
+        {
+        }
+    }
+
     private static float[] Alone(LanguageModel model, int[] prompt)
     {
         float[] hidden = model.Embed(prompt);

@@ -53,9 +53,9 @@ public sealed class ForwardPass : IDisposable
     private int[] integers = [];
     private (Linear Linear, WeightMatrix Weight)? replacement;
 
-    internal ForwardPass(ComputeOptions compute, IForwardObserver? observer)
+    internal ForwardPass(ComputeOptions compute, IForwardObserver? observer, bool allExperts = false)
     {
-        (Compute, Observer) = (compute, observer);
+        (Compute, Observer, AllExperts) = (compute, observer, allExperts);
         buffers.AsSpan().Fill([]);
     }
 
@@ -64,6 +64,9 @@ public sealed class ForwardPass : IDisposable
 
     /// <summary>Sees what flows, or null.</summary>
     public IForwardObserver? Observer { get; }
+
+    /// <summary>Every expert runs on every token, for the observer to see; only the outputs of the chosen experts count, so that results are the same.</summary>
+    public bool AllExperts { get; }
 
     /// <summary>New tokens of all sequences.</summary>
     public int Tokens { get; private set; }

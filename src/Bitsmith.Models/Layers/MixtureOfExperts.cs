@@ -25,7 +25,13 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
         for (int expert = 0; expert < experts.Count; expert++)
         {
             int count = PlacesOf(expert, chosen, places);
-            if (count > 0)
+            if (pass.AllExperts)
+            {
+                Memory<float> all = pass.Buffer(PassBuffer.ExpertOutputs, output.Length);
+                experts[expert].Forward(input, tokens, all, pass);
+                AddChosen(all.Span, places[..count], each, weights, output.Span, width, pass);
+            }
+            else if (count > 0)
             {
                 Add(experts[expert], places[..count], each, input.Span, weights, output.Span, width, pass);
             }
@@ -50,6 +56,16 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
         for (int i = 0; i < places.Length; i++)
         {
             ElementwiseKernels.AddScaled(sums.Slice(places[i] / each * width, width), result.Span.Slice(i * width, width), weights[places[i]], pass.Compute.InstructionSet);
+        }
+    }
+
+    /// <summary>Adds the results of those tokens that chose an expert, of results for all tokens.</summary>
+    private static void AddChosen(ReadOnlySpan<float> results, ReadOnlySpan<int> places, int each, ReadOnlySpan<float> weights, Span<float> sums, int width, ForwardPass pass)
+    {
+        foreach (int place in places)
+        {
+            Range row = (place / each * width)..((place / each * width) + width);
+            ElementwiseKernels.AddScaled(sums[row], results[row], weights[place], pass.Compute.InstructionSet);
         }
     }
 
