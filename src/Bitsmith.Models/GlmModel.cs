@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Bitsmith.Checkpoints;
-using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Models.Generation;
 using Bitsmith.Models.Images;
 using Bitsmith.Models.Images.Preprocessing;
@@ -14,13 +13,12 @@ using Bitsmith.Tensors.Matrices;
 namespace Bitsmith.Models;
 
 /// <summary>
-/// A model folder ready to answer: weights, tokenizer, chat template, image processor and sampling defaults. Thread-safe; each answer or session has its own state.
+/// A model ready to answer: weights, tokenizer, chat template, image processor and sampling defaults. Thread-safe; each answer or session has its own state.
 /// </summary>
 public sealed class GlmModel : IDisposable
 {
-    private const string TokenizerFile = "tokenizer.json";
-
     private readonly ModelWeights weights;
+    private readonly ModelParts parts;
     private readonly VisionReader? vision;
     private readonly ChatTemplate template;
 
@@ -28,14 +26,13 @@ public sealed class GlmModel : IDisposable
     {
         this.weights = weights;
         Language = LanguageModel.Create(weights, compute, exactActivations);
-        vision = VisionTower.Create(weights, compute) is { } tower ? new VisionReader(tower, GlmImageProcessor.Load(weights.Folder), ProcessorClasses.Load(weights.Folder, weights.Config)) : null;
-        Tokenizer = Tokenizer.Load(Path.Combine(weights.Folder, TokenizerFile));
-        template = ChatTemplate.LoadFrom(weights.Folder);
-        Defaults = SamplingSettings.Load(weights.Folder);
+        parts = ModelParts.Of(weights);
+        vision = VisionTower.Create(weights, compute) is { } tower ? new VisionReader(tower, parts.Pictures!, parts.Processors) : null;
+        (Tokenizer, template, Defaults) = (parts.Tokenizer, parts.Template, parts.Defaults);
         if (Tokenizer.VocabularySize > Language.Config.VocabSize)
         {
             throw new CheckpointException(
-                weights.Folder, $"tokenizer.json has ids up to {Tokenizer.VocabularySize - 1}, but vocab_size is {Language.Config.VocabSize}. The tokenizer belongs to another model.");
+                parts.TokenizerSource, $"the tokenizer has ids up to {Tokenizer.VocabularySize - 1}, but vocab_size is {Language.Config.VocabSize}. The tokenizer belongs to another model.");
         }
 
         RequireTokens();
@@ -47,7 +44,7 @@ public sealed class GlmModel : IDisposable
     /// <summary>The tokenizer.</summary>
     public Tokenizer Tokenizer { get; }
 
-    /// <summary>generation_config.json.</summary>
+    /// <summary>generation_config.json; of a GGUF file what its metadata say.</summary>
     public SamplingSettings Defaults { get; }
 
     /// <summary>Longest prompt and answer together.</summary>
@@ -56,14 +53,15 @@ public sealed class GlmModel : IDisposable
     /// <summary>True where the model reads pictures.</summary>
     public bool HasVision => vision is not null;
 
-    /// <summary>Opens a model folder.</summary>
-    /// <param name="folder">A Hugging Face folder: original or FP8 blocks.</param>
+    /// <summary>Opens a model.</summary>
+    /// <param name="path">A Hugging Face folder, original or FP8 blocks, or a GGUF file.</param>
     /// <param name="compute">Threads and kernels; null for the defaults.</param>
     /// <param name="exactActivations">Inputs stay exact where the scheme quantizes them at run time.</param>
-    /// <exception cref="CheckpointException">The folder is incomplete or cannot be run; the message says why.</exception>
-    public static GlmModel Open(string folder, ComputeOptions? compute = null, bool exactActivations = false)
+    /// <param name="mmproj">The file with the vision tower that belongs to a GGUF file; null for none.</param>
+    /// <exception cref="CheckpointException">The model is incomplete or cannot be run; the message says why.</exception>
+    public static GlmModel Open(string path, ComputeOptions? compute = null, bool exactActivations = false, string? mmproj = null)
     {
-        ModelWeights weights = ModelWeights.Open(folder);
+        ModelWeights weights = ModelWeights.Open(path, mmproj);
         try
         {
             return new GlmModel(weights, compute ?? ComputeOptions.Default, exactActivations);
@@ -103,7 +101,7 @@ public sealed class GlmModel : IDisposable
         string prompt = template.RenderChat(messages, null, addGenerationPrompt: true, templateArguments ?? new Dictionary<string, JsonElement>());
         if (vision is null)
         {
-            return inputs.Count == 0 ? PreparedPrompt.OfTokens(Tokenizer.Encode(prompt)) : throw new ArgumentException($"{weights.Folder} is a text model.", nameof(inputs));
+            return inputs.Count == 0 ? PreparedPrompt.OfTokens(Tokenizer.Encode(prompt)) : throw new ArgumentException($"{weights.Path} is a text model.", nameof(inputs));
         }
 
         VisionInput[] pictures = [.. inputs.Where(input => input.Kind == TokenModality.Image)], videos = [.. inputs.Where(input => input.Kind == TokenModality.Video)];
@@ -173,7 +171,7 @@ public sealed class GlmModel : IDisposable
     /// <inheritdoc/>
     public void Dispose() => weights.Dispose();
 
-    private VisionReader Vision(string source) => vision ?? throw new ImageException(source, ImageProblem.Unsuitable, $"{weights.Folder} is a text model, which cannot look at pictures. Leave the picture out, or take a vision model such as GLM-4.6V-Flash.");
+    private VisionReader Vision(string source) => vision ?? throw new ImageException(source, ImageProblem.Unsuitable, $"{weights.Path} is a text model, which cannot look at pictures. Leave the picture out, or take a vision model such as GLM-4.6V-Flash.");
 
     /// <summary>Puts pictures and frame pairs behind each other as the placeholders stand in the prompt.</summary>
     private static List<VisionRun> Runs(TokenModality[] modalities, VisionPart[] pictures, VisionPart[] pairs)
@@ -194,7 +192,7 @@ public sealed class GlmModel : IDisposable
     /// <summary>What the template and config.json take for one token is one in tokenizer.json.</summary>
     private void RequireTokens()
     {
-        string file = Path.Combine(weights.Folder, TokenizerFile);
+        string file = parts.TokenizerSource;
         foreach (string marker in template.Markers)
         {
             if (Tokenizer.Encode(marker).Length != 1)
@@ -213,5 +211,5 @@ public sealed class GlmModel : IDisposable
 
     private int TokenId(string key) => weights.Config.Text.Get(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out int id)
         ? id
-        : throw new CheckpointException(Path.Combine(weights.Folder, ModelConfig.FileName), $"has no '{key}', which a model that reads pictures needs.");
+        : throw new CheckpointException(weights.Config.Text.Path, $"has no '{key}', which a model that reads pictures needs.");
 }

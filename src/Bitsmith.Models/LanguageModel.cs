@@ -47,8 +47,8 @@ public sealed class LanguageModel
     public static LanguageModel Create(ModelWeights weights, ComputeOptions compute, bool exactActivations = false)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        Architecture architecture = Architecture.Of(weights.Config.ModelType, weights.Folder);
-        return new LanguageModel(DecoderConfig.Read(weights.Config, weights.Folder), weights, architecture, compute, exactActivations);
+        Architecture architecture = Architecture.Of(weights.Config.ModelType, weights.Path);
+        return new LanguageModel(DecoderConfig.Read(weights.Config), weights, architecture, compute, exactActivations);
     }
 
     /// <summary>An empty cache for a sequence of at most this many tokens; the caller disposes it.</summary>

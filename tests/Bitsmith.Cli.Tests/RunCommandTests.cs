@@ -14,6 +14,24 @@ public sealed class RunCommandTests
     }
 
     [Fact]
+    public void Run_answers_from_a_gguf_file_and_its_vision_tower_as_from_the_folder()
+    {
+        using Shell shell = new();
+        Assert.Equal(ExitCode.Done, shell.Run("convert", shell.Sample, "-o", shell.PathOf("m.gguf"), "--split-max-size", "4MB"));
+        Assert.Equal(ExitCode.Done, shell.Run("convert", shell.Sample, "-o", shell.PathOf("mmproj.gguf"), "--mmproj"));
+        string model = Directory.EnumerateFiles(Path.GetDirectoryName(shell.PathOf("m.gguf"))!, "m-*.gguf").Order().Last(), picture = Path.Combine(shell.Sample, "..", "pictures", "00.png");
+
+        int code = shell.Run("run", model, "--mmproj", shell.PathOf("mmproj.gguf"), "-p", "Describe this image.", "--image", picture, "--temperature", "0", "-n", "40");
+
+        Assert.True(code == ExitCode.Done, shell.Error);
+        Assert.Equal("The image shows a large red circle on a orange background.", shell.Output.Trim());
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("run", model, "-p", "Describe this image.", "--image", picture));
+        Assert.Contains("--mmproj", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("run", model, "--mmproj", shell.PathOf("mmproj.gguf"), "-p", "Describe this video.", "--video", $"{picture},{picture}"));
+        Assert.Contains("does not say which frames", shell.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Run_looks_at_a_video_and_says_which_frames_it_took()
     {
         using Shell shell = new();
@@ -64,7 +82,7 @@ public sealed class RunCommandTests
         { ExitCode.WrongRequest, ["run", "MODEL"], "--prompt" },
         { ExitCode.WrongRequest, ["run", "MODEL", "-p", "x", "--activations", "none"], "'none'" },
         { ExitCode.WrongRequest, ["run", "MODEL", "-p", "x", "--cache-type", "int4"], "'int4'" },
-        { ExitCode.BrokenInput, ["run", "nowhere", "-p", "x"], "no such folder" },
+        { ExitCode.BrokenInput, ["run", "nowhere", "-p", "x"], "no such file or folder" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", "{"], "no JSON" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--override-generation-config", """{"top_p": 7}"""], "top_p" },
         { ExitCode.BrokenInput, ["run", "MODEL", "-p", "x", "--image", "nowhere.png"], "nowhere.png" },

@@ -3,14 +3,12 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Models.Text;
-using Bitsmith.Quantization.Conversion;
+using Bitsmith.Quantization.Tests.Conversion;
 
 namespace Bitsmith.Interop.Tests;
 
 public sealed class GgufInteropTests
 {
-    private const string Sample = "samples/glm-4.6v-mini";
-
     [Theory]
     [InlineData("models/tiny-glm")]
     [InlineData("models/tiny-glm4")]
@@ -18,11 +16,11 @@ public sealed class GgufInteropTests
     [InlineData("models/tiny-glm4-moe-qknorm")]
     [InlineData("models/tiny-glm4v")]
     [InlineData("models/tiny-glm4v-moe")]
-    [InlineData(Sample)]
+    [InlineData(TinyModel.Sample)]
     public void Llama_cpp_loads_a_converted_model_and_computes_what_transformers_computes(string model)
     {
         using Peers peers = new();
-        SourceModel.Prepare(peers, model);
+        Prepare(peers, model);
         Convert(peers, GgufTensorType.F32);
         (int code, string output) = peers.Run("check_gguf.py", "logits", "@model.gguf", "@source");
         Assert.True(code == 0, output);
@@ -32,7 +30,7 @@ public sealed class GgufInteropTests
     public void The_gguf_package_reads_from_our_file_what_we_read()
     {
         using Peers peers = new();
-        SourceModel.Prepare(peers, Sample);
+        Prepare(peers, TinyModel.Sample);
         Convert(peers, GgufTensorType.BF16);
         (int code, string output) = peers.Run("check_gguf.py", "dump", "@model.gguf", "@dump.json");
         Assert.True(code == 0, output);
@@ -69,7 +67,7 @@ public sealed class GgufInteropTests
     public void Llama_cpp_describes_pictures_with_the_converted_vision_tower_as_transformers_does(string type)
     {
         using Peers peers = new();
-        SourceModel.Prepare(peers, Sample);
+        Prepare(peers, TinyModel.Sample);
         Convert(peers, TypeOf(type));
         Convert(peers, TypeOf(type), mmproj: true);
         string[] pictures = [.. Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "pictures"), "0?.png").Order().Take(6)];
@@ -88,7 +86,7 @@ public sealed class GgufInteropTests
     public void Llama_cpp_cuts_text_into_our_tokens()
     {
         using Peers peers = new();
-        SourceModel.Prepare(peers, Sample);
+        Prepare(peers, TinyModel.Sample);
         Convert(peers, GgufTensorType.F16);
         string text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "peers", "check_gguf.py")) + "\n\n  Ünïcödé — 日本語 😀 12345 don't I'LL\t\r\n<|user|>\nhello<|endoftext|> \u00a0 x";
         File.WriteAllText(peers.Here("text.txt"), text);
@@ -100,10 +98,8 @@ public sealed class GgufInteropTests
 
     private static GgufTensorType TypeOf(string name) => GgufTensorType.All.Single(type => type.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
 
-    private static void Convert(Peers peers, GgufTensorType type, bool mmproj = false)
-    {
-        using GgufConversion conversion = GgufConversion.Prepare(
-            new GgufConversionOptions { Model = peers.Here("source"), Output = peers.Here(mmproj ? "mmproj.gguf" : "model.gguf"), Type = type, Mmproj = mmproj });
-        conversion.Run(null, TestContext.Current.CancellationToken);
-    }
+    private static void Convert(Peers peers, GgufTensorType type, bool mmproj = false) =>
+        TinyModel.Convert(peers.Here("source"), peers.Here(mmproj ? "mmproj.gguf" : "model.gguf"), type, mmproj);
+
+    private static void Prepare(Peers peers, string model) => TinyModel.Copy(model, peers.Here("source"));
 }

@@ -4,6 +4,7 @@ using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Quantization.Conversion;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Mixes;
+using Bitsmith.Quantization.Tests.Conversion;
 
 namespace Bitsmith.Interop.Tests;
 
@@ -30,7 +31,7 @@ public sealed class MixInteropTests
     public void Every_mix_gives_every_tensor_the_type_that_llama_quantize_gives_it(string name)
     {
         using Peers peers = new();
-        SourceModel.Prepare(peers, name);
+        TinyModel.Copy(name, peers.Here("source"));
         using (GgufConversion conversion = GgufConversion.Prepare(new GgufConversionOptions { Model = peers.Here("source"), Output = peers.Here("model.gguf"), Type = GgufTensorType.BF16 }))
         {
             conversion.Run(null, TestContext.Current.CancellationToken);

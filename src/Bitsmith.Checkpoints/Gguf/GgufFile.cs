@@ -66,22 +66,31 @@ public sealed class GgufFile : IDisposable
         return file.View(tensor.Offset, tensor.Bytes, first, length);
     }
 
-    /// <summary>The bytes of a tensor as weights take them; valid until the file is disposed.</summary>
-    public TensorBytes Bytes(GgufTensor tensor)
+    /// <summary>The bytes of a tensor, or of a part of it, as weights take them; valid until the file is disposed.</summary>
+    /// <param name="tensor">A tensor of this file.</param>
+    /// <param name="first">First byte, counted from the tensor's start.</param>
+    /// <param name="length">Bytes; the rest of the tensor when null.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not inside the tensor.</exception>
+    public TensorBytes Bytes(GgufTensor tensor, long first = 0, long? length = null)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        return new Mapped(file, tensor);
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, tensor.Bytes);
+        long bytes = length ?? tensor.Bytes - first;
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes, nameof(length));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, tensor.Bytes - first, nameof(length));
+        return new Mapped(file, tensor.Offset + first, bytes);
     }
 
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();
 
-    private sealed class Mapped(MappedFile file, GgufTensor tensor) : TensorBytes
+    private sealed class Mapped(MappedFile file, long offset, long bytes) : TensorBytes
     {
-        public override long Length => tensor.Bytes;
+        public override long Length => bytes;
 
-        public override ReadOnlySpan<byte> Span(long first, int length) => file.View(tensor.Offset, tensor.Bytes, first, length);
+        public override ReadOnlySpan<byte> Span(long first, int length) => file.View(offset, bytes, first, length);
 
-        public override void Release() => file.Release(tensor.Offset, tensor.Bytes);
+        public override void Release() => file.Release(offset, bytes);
     }
 }

@@ -40,6 +40,42 @@ public sealed class GgufMetadata(string path) : IEnumerable<KeyValuePair<string,
         { } other => throw Wrong(key, other, "a whole number"),
     };
 
+    /// <summary>A number, whatever type it is stored in.</summary>
+    /// <exception cref="CheckpointException">The key is missing without a fallback, or is no finite number.</exception>
+    public double Number(string key, double? fallback = null) => Find(key) switch
+    {
+        { Content: float value } when float.IsFinite(value) => value,
+        { Content: double value } when double.IsFinite(value) => value,
+        { Content: byte or sbyte or ushort or short or uint or int or long or ulong } value => Convert.ToDouble(value.Content, CultureInfo.InvariantCulture),
+        null => fallback ?? throw Missing(key, "a number"),
+        { } other => throw Wrong(key, other, "a finite number"),
+    };
+
+    /// <summary>A truth value.</summary>
+    /// <exception cref="CheckpointException">It is something else.</exception>
+    public bool Flag(string key, bool fallback) => Find(key) switch
+    {
+        { Content: bool value } => value,
+        null => fallback,
+        { } other => throw Wrong(key, other, "a truth value"),
+    };
+
+    /// <summary>An array.</summary>
+    /// <typeparam name="T">The .NET type of its elements, as <see cref="GgufValue"/> holds them.</typeparam>
+    /// <param name="key">The key.</param>
+    /// <param name="count">Elements that it must have; null for any number.</param>
+    /// <exception cref="CheckpointException">The key is missing, holds other elements, or another number of them.</exception>
+    public IReadOnlyList<T> Items<T>(string key, int? count = null)
+    {
+        string expected = $"an array of {(count is null ? string.Empty : $"{count} ")}{typeof(T).Name}";
+        return Find(key) switch
+        {
+            { Content: T[] items } when count is null || items.Length == count => items,
+            null => throw Missing(key, expected),
+            { } other => throw Wrong(key, other, expected),
+        };
+    }
+
     /// <inheritdoc/>
     public IEnumerator<KeyValuePair<string, GgufValue>> GetEnumerator() => entries.GetEnumerator();
 

@@ -13,14 +13,15 @@ public sealed class JsonText
     private const string Indent = "  ";
 
     private readonly byte[] utf8;
-    private readonly string path;
-
     private JsonText(byte[] utf8, string path, JsonDocument document)
     {
         this.utf8 = utf8;
-        this.path = path;
+        Path = path;
         Root = document.RootElement;
     }
+
+    /// <summary>What messages call the text: its file.</summary>
+    public string Path { get; }
 
     /// <summary>The parsed object.</summary>
     public JsonElement Root { get; }
@@ -90,7 +91,7 @@ public sealed class JsonText
         (Range parent, _) = Find(properties[..^1]);
         if (parent.End.Value == 0 || utf8[parent.Start] != (byte)'{')
         {
-            throw new CheckpointException(path, $"has no object '{string.Join('.', properties[..^1]!)}' to put '{properties[^1]}' into.");
+            throw new CheckpointException(Path, $"has no object '{string.Join('.', properties[..^1]!)}' to put '{properties[^1]}' into.");
         }
 
         int brace = parent.End.Value - 1;
@@ -181,7 +182,7 @@ public sealed class JsonText
     {
         byte[] insert = Encoding.UTF8.GetBytes(text);
         byte[] result = [.. utf8.AsSpan()[..range.Start], .. insert, .. utf8.AsSpan()[range.End..]];
-        return Parse(result, path);
+        return Parse(result, Path);
     }
 
     /// <summary>The bytes of a value, empty where it is absent, and where the name of its property starts.</summary>

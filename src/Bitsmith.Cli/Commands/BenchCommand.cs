@@ -13,7 +13,7 @@ internal static class BenchCommand
 
     public static Command Create(Terminal terminal)
     {
-        Argument<string> model = new("MODEL") { Description = "A Hugging Face model folder, original or FP8." };
+        Argument<string> model = new("MODEL") { Description = CommonOptions.ModelDescription };
         Option<int[]> prompt = new("-p", "--n-prompt") { Description = $"Prompt tokens (pp); 0 leaves the test out. May be repeated. Default: {DefaultPrompt}.", CustomParser = ReadCounts };
         Option<int[]> generate = new("-n", "--n-gen") { Description = $"Tokens generated one by one from an empty context (tg); 0 leaves the test out. May be repeated. Default: {DefaultGenerate}.", CustomParser = ReadCounts };
         Option<SpeedTest[]> both = new("--pg", "-pg") { Description = "P,N: a prompt of P tokens and then N generated ones, measured as one. May be repeated.", CustomParser = ReadPairs };

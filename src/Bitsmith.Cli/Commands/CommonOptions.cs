@@ -9,6 +9,10 @@ internal static class CommonOptions
 {
     private static readonly Dictionary<string, ElementType> CacheTypes = new() { ["f32"] = ElementType.F32, ["bf16"] = ElementType.BF16, ["f16"] = ElementType.F16, ["fp8"] = ElementType.F8E4M3 };
 
+    public const string ModelDescription = "A Hugging Face model folder, original or FP8, or a GGUF file (of a split one, any of its files).";
+
+    public static Option<string?> Mmproj() => new("--mmproj") { Description = "The GGUF file with the vision tower that belongs to a GGUF MODEL." };
+
     public static Option<int> Threads()
     {
         Option<int> threads = new("--threads") { Description = "Threads; default: all cores.", DefaultValueFactory = _ => Environment.ProcessorCount };

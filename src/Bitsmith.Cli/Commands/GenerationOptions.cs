@@ -10,19 +10,20 @@ namespace Bitsmith.Cli.Commands;
 /// <summary>The model and the sampling settings that run and chat share.</summary>
 internal sealed class GenerationOptions
 {
-    private readonly Argument<string> folder = new("MODEL") { Description = "A Hugging Face model folder, original or FP8." };
+    private readonly Argument<string> model = new("MODEL") { Description = CommonOptions.ModelDescription };
+    private readonly Option<string?> mmproj = CommonOptions.Mmproj();
     private readonly Option<int?> maxTokens = new("--max-tokens", "-n") { Description = "Most tokens of an answer." };
     private readonly Option<double?> temperature = new("--temperature") { Description = "0 takes the most likely token each time." };
     private readonly Option<int?> seed = new("--seed") { Description = "Makes answers repeatable." };
-    private readonly Option<string?> generation = new("--override-generation-config") { Description = "JSON merged over the model's generation_config.json, for example {\"temperature\": 0.8, \"min_p\": 0.05}." };
+    private readonly Option<string?> generation = new("--override-generation-config") { Description = "JSON merged over the model's generation_config.json or GGUF metadata, for example {\"temperature\": 0.8, \"min_p\": 0.05}." };
     private readonly Option<string> activations = CommonOptions.Activations();
     private readonly Option<string> cacheType = CommonOptions.CacheType();
     private readonly Option<int> threads = CommonOptions.Threads();
 
     public void AddTo(Command command)
     {
-        command.Arguments.Add(folder);
-        foreach (Option option in (Option[])[maxTokens, temperature, seed, generation, activations, cacheType, threads])
+        command.Arguments.Add(model);
+        foreach (Option option in (Option[])[mmproj, maxTokens, temperature, seed, generation, activations, cacheType, threads])
         {
             command.Options.Add(option);
         }
@@ -31,7 +32,7 @@ internal sealed class GenerationOptions
     public GlmModel Open(ParseResult parsed)
     {
         bool exact = parsed.GetValue(activations) == "exact";
-        return GlmModel.Open(parsed.GetRequiredValue(folder), ComputeOptions.On(parsed.GetValue(threads), exact), exact);
+        return GlmModel.Open(parsed.GetRequiredValue(model), ComputeOptions.On(parsed.GetValue(threads), exact), exact, parsed.GetValue(mmproj));
     }
 
     /// <summary>A session with the cache that was asked for.</summary>

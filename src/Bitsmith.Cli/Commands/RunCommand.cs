@@ -30,7 +30,7 @@ internal static class RunCommand
             using GlmModel model = generation.Open(parsed);
             if (images.Length + films.Length > 0 && !model.HasVision)
             {
-                throw new RequestException("--image, --video: this is a text model, which cannot look at pictures. Leave them out, or take a vision model such as GLM-4.6V-Flash.");
+                throw new RequestException("--image, --video: this is a text model, which cannot look at pictures. Leave them out, or take a vision model such as GLM-4.6V-Flash; a GGUF file takes its vision tower with --mmproj.");
             }
 
             SamplingSettings settings = generation.Settings(parsed, model);

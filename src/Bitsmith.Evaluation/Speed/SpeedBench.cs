@@ -15,22 +15,22 @@ namespace Bitsmith.Evaluation.Speed;
 /// </summary>
 public static class SpeedBench
 {
-    /// <summary>Opens a model folder and measures it. Tokenizer and chat template are not needed.</summary>
-    /// <param name="folder">A Hugging Face folder.</param>
+    /// <summary>Opens a model and measures it. Tokenizer and chat template are not needed.</summary>
+    /// <param name="path">A Hugging Face folder or a GGUF file.</param>
     /// <param name="settings">What to measure and how.</param>
     /// <param name="clock">Tells the time.</param>
     /// <param name="progress">Told of each run.</param>
     /// <param name="cancellationToken">Stops between passes.</param>
-    /// <exception cref="CheckpointException">The folder is no checkpoint that can be run.</exception>
-    public static SpeedReport Run(string folder, SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
+    /// <exception cref="CheckpointException">It is no checkpoint that can be run.</exception>
+    public static SpeedReport Run(string path, SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        CheckpointSummary summary = CheckpointSummary.Create(folder);
-        using ModelWeights weights = ModelWeights.Open(folder);
+        CheckpointSummary summary = CheckpointSummary.Create(path);
+        using ModelWeights weights = ModelWeights.Open(path);
         ComputeOptions compute = ComputeOptions.On(settings.Threads, settings.ExactActivations);
         LanguageModel model = LanguageModel.Create(weights, compute, settings.ExactActivations);
         return new SpeedReport(
-            folder,
+            path,
             summary.ModelType,
             summary.Parameters,
             summary.TensorBytes,

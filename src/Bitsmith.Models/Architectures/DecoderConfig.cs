@@ -60,10 +60,10 @@ public sealed record DecoderConfig
 
     /// <summary>Reads the numbers.</summary>
     /// <exception cref="CheckpointException">A number is missing or makes no sense; the message names the key.</exception>
-    public static DecoderConfig Read(ModelConfig config, string path)
+    public static DecoderConfig Read(ModelConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
-        ConfigFields fields = new(config.TextModel, Path.Combine(path, ModelConfig.FileName));
+        ConfigFields fields = new(config.TextModel, config.Text.Path);
         string type = config.ModelType;
         bool mixture = type is "glm4_moe" or "glm4v_moe";
         bool vision = type is "glm4v" or "glm46v" or "glm4v_moe";

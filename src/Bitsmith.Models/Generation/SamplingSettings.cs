@@ -1,12 +1,22 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.Json;
+using Bitsmith.Models.Text;
 
 namespace Bitsmith.Models.Generation;
 
 /// <summary>How the next token is chosen. Defaults are those of a model without a generation_config.json.</summary>
 public sealed record SamplingSettings
 {
+    private const string FileName = "generation_config.json";
+    private const string SamplingPrefix = "general.sampling.";
+
+    // llama.cpp's keys, and generation_config.json's.
+    private static readonly (string Gguf, string Name)[] GgufKeys =
+        [("temp", "temperature"), ("top_k", "top_k"), ("top_p", "top_p"), ("min_p", "min_p"), ("penalty_repeat", "repetition_penalty")];
+
     /// <summary>Logits are divided by it; 0 means greedy.</summary>
     public double Temperature { get; init; } = 1;
 
@@ -47,8 +57,52 @@ public sealed record SamplingSettings
     /// <exception cref="CheckpointException">The file holds a value that its key cannot have.</exception>
     public static SamplingSettings Load(string folder)
     {
-        string path = Path.Combine(folder, "generation_config.json");
+        string path = Path.Combine(folder, FileName);
         return File.Exists(path) ? new SamplingSettings().With(JsonText.Load(path).Root, path) : new SamplingSettings();
+    }
+
+    /// <summary>Reads what GGUF metadata recommend (<c>general.sampling.*</c>), and the tokens that end a text, a turn or a message.</summary>
+    /// <param name="metadata">The file's key/value pairs.</param>
+    /// <param name="path">The file, for messages.</param>
+    /// <exception cref="CheckpointException">A key holds a value that it cannot have.</exception>
+    public static SamplingSettings Read(GgufMetadata metadata, string path)
+    {
+        ArgumentNullException.ThrowIfNull(metadata);
+        JsonObject keys = [];
+        foreach ((string key, string name) in GgufKeys)
+        {
+            if (metadata.Find(SamplingPrefix + key) is not null)
+            {
+                keys[name] = metadata.Number(SamplingPrefix + key);
+            }
+        }
+
+        int[] ends = [.. ((string[])["eos", "eot", "eom"]).Select(key => GgufTokenizer.IdOf(metadata, key)).OfType<int>().Where(id => id >= 0).Distinct()];
+        return new SamplingSettings { StopTokens = ends }.With(JsonElement.Parse(keys.ToJsonString()), path);
+    }
+
+    /// <summary>Adds what a model folder's generation_config.json states to GGUF metadata, as <see cref="Read"/> finds it.</summary>
+    /// <exception cref="CheckpointException">The file holds a value that its key cannot have.</exception>
+    public static void AddTo(string folder, GgufMetadata metadata)
+    {
+        ArgumentNullException.ThrowIfNull(metadata);
+        SamplingSettings settings = Load(folder);
+        string path = Path.Combine(folder, FileName);
+        JsonElement stated = File.Exists(path) ? JsonText.Load(path).Root : default;
+        foreach ((string key, string name) in GgufKeys)
+        {
+            if (stated.ValueKind == JsonValueKind.Object && (stated.TryGetProperty(name, out _) || (name == "temperature" && settings.Temperature == 0)))
+            {
+                metadata.Add(SamplingPrefix + key, name switch
+                {
+                    "temperature" => (object)(float)settings.Temperature,
+                    "top_k" => (object)settings.TopK,
+                    "top_p" => (float)settings.TopP,
+                    "min_p" => (float)settings.MinP,
+                    _ => (float)settings.RepetitionPenalty,
+                });
+            }
+        }
     }
 
     /// <summary>Merges keys of a generation_config over these settings. <c>do_sample: false</c> means greedy; keys that do not concern sampling are left alone.</summary>

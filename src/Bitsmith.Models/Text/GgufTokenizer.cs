@@ -12,13 +12,19 @@ namespace Bitsmith.Models.Text;
 /// </summary>
 public static class GgufTokenizer
 {
-    private const string Prefix = "tokenizer.ggml.";
+    /// <summary>The key of the tokens.</summary>
+    internal const string TokensKey = Prefix + "tokens";
+
+    /// <summary>The key of the chat template.</summary>
+    internal const string TemplateKey = "tokenizer.chat_template";
+
+    internal const string Prefix = "tokenizer.ggml.";
 
     // llama.cpp's token types.
-    private const int Normal = 1, Control = 3, UserDefined = 4, Unused = 5;
+    internal const int Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5;
 
     // The converter takes the first of: tokenizer_config.json's token, config.json's id, the architecture's own token below.
-    private static readonly (string Name, string Key)[] Configured =
+    internal static readonly (string Name, string Key)[] Configured =
         [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("sep", "seperator"), ("pad", "padding"), ("cls", "cls"), ("mask", "mask")];
 
     /// <summary>Adds the keys.</summary>
@@ -40,7 +46,7 @@ public static class GgufTokenizer
 
         // The reader has checked that the text is split as GLM-4 does; llama.cpp knows that way under this name.
         metadata.Add(Prefix + "pre", "glm4");
-        metadata.Add(Prefix + "tokens", tokens);
+        metadata.Add(TokensKey, tokens);
         metadata.Add(Prefix + "token_type", types);
         metadata.Add(Prefix + "merges", Merges(tokenizer));
         List<string> notes = AddSpecial(tokenizer, folder, config, architecture, metadata);
@@ -51,7 +57,7 @@ public static class GgufTokenizer
 
         if (ChatTemplate.FindSource(folder) is { } template)
         {
-            metadata.Add("tokenizer.chat_template", template);
+            metadata.Add(TemplateKey, template);
         }
         else
         {
@@ -67,6 +73,10 @@ public static class GgufTokenizer
 
         return notes;
     }
+
+    /// <summary>The id of a special token, for example <c>eos</c>; null where the file names none.</summary>
+    /// <exception cref="CheckpointException">The value is no id.</exception>
+    internal static int? IdOf(GgufMetadata metadata, string key) => metadata.Find($"{Prefix}{key}_token_id") is null ? null : (int)Math.Clamp(metadata.Integer($"{Prefix}{key}_token_id"), -1, int.MaxValue);
 
     private static (string[] Tokens, int[] Types) Table(TokenizerDefinition tokenizer, int vocabSize, string path)
     {

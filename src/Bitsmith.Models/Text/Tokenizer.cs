@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.Gguf;
 
 namespace Bitsmith.Models.Text;
 
@@ -86,6 +87,16 @@ public sealed class Tokenizer
     {
         ArgumentNullException.ThrowIfNull(path);
         return new Tokenizer(TokenizerReader.Read(path));
+    }
+
+    /// <summary>Reads the tokenizer of a GGUF file.</summary>
+    /// <param name="metadata">The file's key/value pairs.</param>
+    /// <param name="path">The file, for messages.</param>
+    /// <exception cref="CheckpointException">The keys are missing, damaged, or describe another tokenizer than GLM-4's.</exception>
+    public static Tokenizer Load(GgufMetadata metadata, string path)
+    {
+        ArgumentNullException.ThrowIfNull(metadata);
+        return new Tokenizer(GgufTokenizerReader.Read(metadata, path));
     }
 
     /// <summary>The ids of a text, without any before or after it.</summary>

@@ -66,5 +66,19 @@ internal static class TokenizerAlphabet
         return values;
     }
 
+    /// <summary>The first byte whose character is no token of a table; null where all are.</summary>
+    public static byte? FirstMissing(Dictionary<string, int> vocabulary)
+    {
+        for (int value = 0; value <= byte.MaxValue; value++)
+        {
+            if (!vocabulary.ContainsKey(CharOf((byte)value).ToString()))
+            {
+                return (byte)value;
+            }
+        }
+
+        return null;
+    }
+
     private static bool StandsForItself(int value) => value is (>= '!' and <= '~') or (>= 0xA1 and <= 0xAC) or (>= 0xAE and <= 0xFF);
 }

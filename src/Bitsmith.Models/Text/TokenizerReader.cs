@@ -135,13 +135,9 @@ internal sealed class TokenizerReader
             vocabulary.Add(token.Name, id);
         }
 
-        for (int value = 0; value <= byte.MaxValue; value++)
+        if (TokenizerAlphabet.FirstMissing(vocabulary) is byte value)
         {
-            string token = TokenizerAlphabet.CharOf((byte)value).ToString();
-            if (!vocabulary.ContainsKey(token))
-            {
-                throw Broken("model.vocab", $"lacks {Shown(token)}, the token of byte 0x{value:X2}. A byte-level table has all 256; this one could not spell every text");
-            }
+            throw Broken("model.vocab", $"lacks {Shown(TokenizerAlphabet.CharOf(value).ToString())}, the token of byte 0x{value:X2}. A byte-level table has all 256; this one could not spell every text");
         }
 
         return vocabulary;

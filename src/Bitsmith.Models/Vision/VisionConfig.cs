@@ -25,7 +25,7 @@ public sealed record VisionConfig(
 
     /// <summary>Reads the numbers; null where the model has no vision tower.</summary>
     /// <exception cref="CheckpointException">A number is missing or makes no sense.</exception>
-    public static VisionConfig? Read(ModelConfig config, string path)
+    public static VisionConfig? Read(ModelConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
         if (config.VisionModel is not JsonElement vision)
@@ -33,7 +33,7 @@ public sealed record VisionConfig(
             return null;
         }
 
-        ConfigFields fields = new(vision, Path.Combine(path, ModelConfig.FileName));
+        ConfigFields fields = new(vision, config.Text.Path);
         VisionConfig read = new(
             fields.Integer("depth", 24),
             fields.Integer("hidden_size", 1536),

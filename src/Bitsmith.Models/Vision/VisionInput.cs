@@ -44,13 +44,13 @@ public sealed record VisionInput(TokenModality Kind, VisionGrid Grid, IReadOnlyL
 /// <summary>Makes pictures and videos ready for a model.</summary>
 /// <param name="tower">Computes their features.</param>
 /// <param name="processor">Scales, normalizes and cuts them.</param>
-/// <param name="classes">The model's processors.</param>
-internal sealed class VisionReader(VisionTower tower, GlmImageProcessor processor, ProcessorClasses classes)
+/// <param name="classes">The model's processors; null where the model does not say, and so takes no videos.</param>
+internal sealed class VisionReader(VisionTower tower, GlmImageProcessor processor, ProcessorClasses? classes)
 {
     public int MergeSize => tower.Config.SpatialMergeSize;
 
     /// <summary>How times are written.</summary>
-    public ProcessorFamily Prompt => classes.Prompt;
+    public ProcessorFamily Prompt => classes?.Prompt ?? default;
 
     public VisionInput Read(Images.RgbImage picture)
     {
@@ -60,7 +60,9 @@ internal sealed class VisionReader(VisionTower tower, GlmImageProcessor processo
 
     public VisionInput Read(Images.VideoFrames video)
     {
-        int[] frames = VideoSampling.Of(video.Count, video.FramesPerSecond, classes.Video, processor.VideoSettings);
+        ProcessorFamily family = classes?.Video ?? throw new Images.ImageException(
+            video.Source, Images.ImageProblem.Unsuitable, "a GGUF file does not say which frames of a video its model takes. Leave the video out, or run the Hugging Face folder.");
+        int[] frames = VideoSampling.Of(video.Count, video.FramesPerSecond, family, processor.VideoSettings);
         PixelRows rows = processor.ProcessVideo([.. frames.Select(video.Load)]);
         VisionGrid pair = rows.Grid with { Frames = 1 };
         VisionPart[] parts = [.. Enumerable.Range(0, rows.Grid.Frames)

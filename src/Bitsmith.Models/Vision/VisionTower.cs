@@ -64,7 +64,7 @@ public sealed class VisionTower
     public static VisionTower? Create(ModelWeights weights, ComputeOptions compute)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        return VisionConfig.Read(weights.Config, weights.Folder) is { } config ? new VisionTower(config, weights, compute) : null;
+        return VisionConfig.Read(weights.Config) is { } config ? new VisionTower(config, weights, compute) : null;
     }
 
     /// <summary>Turns patches into tokens.</summary>

@@ -2,6 +2,7 @@ using System.Numerics;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Models.Architectures;
+using Bitsmith.Models.Generation;
 using Bitsmith.Models.Text;
 using Bitsmith.Models.Weights;
 using Bitsmith.Quantization.Jobs;
@@ -28,7 +29,7 @@ public sealed class GgufConversion : IDisposable
     private GgufConversion(GgufConversionOptions options, ElementType elementType, ModelWeights weights)
     {
         (this.options, this.elementType, this.weights) = (options, elementType, weights);
-        DecoderConfig config = DecoderConfig.Read(weights.Config, weights.Folder);
+        DecoderConfig config = DecoderConfig.Read(weights.Config);
         string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
         metadata = new GgufMetadata(options.Output);
         if (options.Mmproj)
@@ -38,11 +39,12 @@ public sealed class GgufConversion : IDisposable
             return;
         }
 
-        Architecture = GgufHyperparameters.ArchitectureOf(config.ModelType, weights.Folder);
+        Architecture = GgufHyperparameters.ArchitectureOf(config.ModelType, weights.Path);
         int mtpLayers = weights.Has(WeightMap.MtpMark(config)) ? weights.Config.MtpLayers : 0;
         outputs = GgufTensorList.Create(config, weights, options.Type, mtpLayers, out IReadOnlyList<string> leftOut);
         GgufHyperparameters.AddTo(config, Architecture, name, options.Type, mtpLayers, metadata);
-        notes.AddRange(GgufTokenizer.AddTo(weights.Folder, weights.Config, config.VocabSize, Architecture, metadata));
+        SamplingSettings.AddTo(weights.Path, metadata);
+        notes.AddRange(GgufTokenizer.AddTo(weights.Path, weights.Config, config.VocabSize, Architecture, metadata));
         if (mtpLayers < weights.Config.MtpLayers)
         {
             notes.Add($"config.json tells of {weights.Config.MtpLayers} layer(s) for multi-token prediction that the checkpoint does not hold: the file has none");
@@ -80,7 +82,7 @@ public sealed class GgufConversion : IDisposable
             throw new RequestException($"{options.Output} exists. Choose another name, or replace it with --force.");
         }
 
-        ModelWeights weights = ModelWeights.Open(options.Model);
+        ModelWeights weights = ModelWeights.OpenFolder(options.Model);
         try
         {
             return new GgufConversion(options, type, weights);

@@ -34,7 +34,7 @@ internal static class GgufTensorList
         string? homeless = rest.FirstOrDefault(name => !(vision && name.StartsWith("model.visual.", StringComparison.Ordinal)) && !(config.TieWordEmbeddings && name == "lm_head.weight"));
         leftOut = homeless is null
             ? rest
-            : throw new CheckpointException(weights.Folder, $"tensor '{homeless}' has no place in a GGUF file of model_type '{config.ModelType}'. Writing the others would give a model that computes something else.");
+            : throw new CheckpointException(weights.Path, $"tensor '{homeless}' has no place in a GGUF file of model_type '{config.ModelType}'. Writing the others would give a model that computes something else.");
         return [.. map.Select(weight => new GgufOutput(new GgufTensorInfo(weight.Gguf, TypeOf(weight, type), weight.Shape), [.. weight.Parts.Select(part => Source(weight, part, weights))]))];
     }
 

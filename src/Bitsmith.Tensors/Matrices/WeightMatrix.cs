@@ -1,6 +1,7 @@
 using Bitsmith.Tensors.Assembly;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
+using Bitsmith.Tensors.Formats.Ggml;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Memory;
 using Bitsmith.Tensors.Threading;
@@ -27,6 +28,20 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <exception cref="ArgumentException">The bytes do not fit the shape.</exception>
     public static WeightMatrix Fp8(int rows, int columns, BlockShape block, TensorBytes codes, ElementType scaleType, TensorBytes scales) =>
         new Fp8Matrix(rows, columns, block, codes, scaleType, scales);
+
+    /// <summary>A matrix of GGML blocks, row after row. F32, F16 and BF16 are <see cref="Dense"/> matrices.</summary>
+    /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of blocks.</exception>
+    public static WeightMatrix Ggml(GgmlType type, int rows, int columns, TensorBytes blocks) => type switch
+    {
+        GgmlType.F32 => new DenseMatrix(ElementType.F32, rows, columns, blocks),
+        GgmlType.F16 => new DenseMatrix(ElementType.F16, rows, columns, blocks),
+        GgmlType.BF16 => new DenseMatrix(ElementType.BF16, rows, columns, blocks),
+        _ => new GgmlMatrix(GgmlFormats.Of(type), rows, columns, blocks),
+    };
+
+    /// <summary>The matrix whose row i is row <paramref name="order"/>[i] of another.</summary>
+    /// <exception cref="ArgumentException">The order is no permutation of the rows.</exception>
+    public static WeightMatrix Reordered(WeightMatrix matrix, IReadOnlyList<int> order) => new ReorderedMatrix(matrix, order);
 
     /// <summary>Widens rows to binary32.</summary>
     /// <param name="first">First row.</param>
@@ -57,6 +72,12 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
                 $"[{Rows}, {Columns}] weights, {inputs.Tokens} tokens of {inputs.Columns} features, {bias.Length} biases and {outputs.Length} outputs do not fit each other.");
         }
 
+        MultiplyAll(inputs, bias, outputs, compute);
+    }
+
+    /// <summary><see cref="Multiply"/> behind its checks. The default cuts the rows into panels for the threads.</summary>
+    private protected virtual void MultiplyAll(MatrixInput inputs, ReadOnlyMemory<float> bias, Memory<float> outputs, ComputeOptions compute)
+    {
         Prepare(inputs, compute);
         // A panel for each task, but no fewer tasks than threads.
         int share = (Rows + compute.Threads - 1) / compute.Threads, tiles = (share + TileKernels.MaxRows - 1) / TileKernels.MaxRows;

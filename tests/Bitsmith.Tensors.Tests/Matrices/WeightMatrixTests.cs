@@ -155,6 +155,29 @@ public sealed class WeightMatrixTests
     }
 
     [Fact]
+    public void Rows_in_another_order_give_their_outputs_in_that_order_with_the_bias_of_their_new_place()
+    {
+        const int Rows = 9, Columns = 70, Tokens = 3;
+        Random random = new(9);
+        float[] weights = [.. Enumerable.Range(0, Rows * Columns).Select(_ => random.NextSingle() - 0.5f)], inputs = [.. Enumerable.Range(0, Tokens * Columns).Select(_ => random.NextSingle())];
+        float[] bias = [.. Enumerable.Range(0, Rows).Select(_ => random.NextSingle())];
+        int[] order = [.. Enumerable.Range(0, Rows).OrderBy(_ => random.Next())];
+        WeightMatrix stored = Dense(ElementType.F16, weights, Rows, Columns), matrix = WeightMatrix.Reordered(stored, order);
+        float[] ordered = new float[Rows * Columns], all = new float[Rows * Columns];
+        matrix.Read(0, Rows, ordered, Cpu.Default);
+        stored.Read(0, Rows, all, Cpu.Default);
+        Assert.Equal(order.SelectMany(row => all[(row * Columns)..((row + 1) * Columns)]), ordered);
+
+        float[] expected = new float[Tokens * Rows], found = new float[Tokens * Rows];
+        using MatrixInput input = new();
+        input.Set(inputs, Tokens);
+        Dense(ElementType.F32, ordered, Rows, Columns).Multiply(input, bias, expected, ComputeOptions.Default);
+        matrix.Multiply(input, bias, found, ComputeOptions.Default);
+        Assert.Equal(expected, found);
+        Assert.Throws<ArgumentException>(() => WeightMatrix.Reordered(stored, [0, 1, 2, 3, 4, 5, 6, 7, 7]));
+    }
+
+    [Fact]
     public void Bytes_that_do_not_fit_the_shape_are_refused()
     {
         Assert.Throws<ArgumentException>(() => WeightMatrix.Dense(ElementType.BF16, 2, 3, TensorBytes.FromArray(new byte[11])));

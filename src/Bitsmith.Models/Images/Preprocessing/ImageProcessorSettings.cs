@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.Json;
 
 namespace Bitsmith.Models.Images.Preprocessing;
@@ -9,6 +11,7 @@ namespace Bitsmith.Models.Images.Preprocessing;
 public sealed record ImageProcessorSettings
 {
     private const string ImageFile = "preprocessor_config.json";
+    private const string VisionPrefix = "clip.vision.";
     private const double BytesToUnit = 1 / 255.0;
 
     /// <summary>Settings of Glm46VImageProcessor and Glm4vImageProcessor for pictures.</summary>
@@ -85,6 +88,30 @@ public sealed record ImageProcessorSettings
         return settings.Deviation.All(value => value > 0)
             ? settings
             : throw new CheckpointException(path, $"image_std is [{string.Join(", ", settings.Deviation)}], expected positive numbers.");
+    }
+
+    /// <summary>Reads the settings for pictures out of the metadata of a GGUF file with a vision tower; what they do not say is as in <see cref="ImageDefaults"/>.</summary>
+    /// <param name="metadata">The file's key/value pairs.</param>
+    /// <param name="path">The file, for messages.</param>
+    /// <exception cref="CheckpointException">A key is missing or has a value that cannot be followed.</exception>
+    public static ImageProcessorSettings Read(GgufMetadata metadata, string path)
+    {
+        ArgumentNullException.ThrowIfNull(metadata);
+        (string least, string most) = (VisionPrefix + "image_min_pixels", VisionPrefix + "image_max_pixels");
+        JsonObject keys = new()
+        {
+            ["patch_size"] = metadata.Integer(VisionPrefix + "patch_size"),
+            ["merge_size"] = metadata.Integer(VisionPrefix + "spatial_merge_size", ImageDefaults.MergeSize),
+            ["image_mean"] = new JsonArray([.. metadata.Items<float>(VisionPrefix + "image_mean", 3).Select(value => JsonValue.Create(value))]),
+            ["image_std"] = new JsonArray([.. metadata.Items<float>(VisionPrefix + "image_std", 3).Select(value => JsonValue.Create(value))]),
+        };
+        if (metadata.Find(least) is not null && metadata.Find(most) is not null)
+        {
+            // A file counts the pixels of the picture, preprocessor_config.json those of its temporal copies.
+            keys["size"] = new JsonObject { ["shortest_edge"] = metadata.Integer(least) * ImageDefaults.TemporalPatchSize, ["longest_edge"] = metadata.Integer(most) * ImageDefaults.TemporalPatchSize };
+        }
+
+        return Read(JsonText.Parse(Encoding.UTF8.GetBytes(keys.ToJsonString()), path), path, ImageDefaults);
     }
 
     /// <summary>

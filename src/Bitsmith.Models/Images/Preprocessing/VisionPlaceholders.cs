@@ -16,6 +16,12 @@ public static class VisionPlaceholders
     /// <summary>Stands for a video before expansion.</summary>
     public const string Video = "<|video|>";
 
+    /// <summary>The token before a video.</summary>
+    public const string BeginOfVideo = "<|begin_of_video|>";
+
+    /// <summary>The token behind a video.</summary>
+    public const string EndOfVideo = "<|end_of_video|>";
+
     private const string BeginOfImage = "<|begin_of_image|>";
     private const string EndOfImage = "<|end_of_image|>";
 

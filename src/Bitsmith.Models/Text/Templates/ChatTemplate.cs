@@ -40,7 +40,7 @@ public sealed partial class ChatTemplate
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(name);
-        return Parse(source, name, new Dictionary<string, JsonElement>(), options ?? TemplateOptions.Default);
+        return Parse(source, name, new Dictionary<string, JsonElement>(), options);
     }
 
     /// <summary>Renders the template.</summary>
@@ -105,6 +105,10 @@ public sealed partial class ChatTemplate
         return Render(values, cancellation);
     }
 
-    private static ChatTemplate Parse(string source, string name, IReadOnlyDictionary<string, JsonElement> specialTokens, TemplateOptions options) =>
-        new(name, TemplateParser.Parse(source, name, options), MarkersOf(source), specialTokens, options);
+    /// <summary>Reads a template that knows special tokens by name.</summary>
+    internal static ChatTemplate Parse(string source, string name, IReadOnlyDictionary<string, JsonElement> specialTokens, TemplateOptions? options = null)
+    {
+        TemplateOptions bounds = options ?? TemplateOptions.Default;
+        return new ChatTemplate(name, TemplateParser.Parse(source, name, bounds), MarkersOf(source), specialTokens, bounds);
+    }
 }

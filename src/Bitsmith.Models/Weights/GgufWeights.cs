@@ -1,0 +1,197 @@
+using System.Runtime.InteropServices;
+using Bitsmith.Checkpoints;
+using Bitsmith.Checkpoints.Gguf;
+using Bitsmith.Checkpoints.HuggingFace;
+using Bitsmith.Models.Architectures;
+using Bitsmith.Models.Vision;
+using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
+
+namespace Bitsmith.Models.Weights;
+
+/// <summary>The weights of a GGUF file, and of the file with the vision tower where there is one, under Hugging Face's names and in the order of their rows.</summary>
+internal sealed class GgufWeights : ModelWeights
+{
+    private const string Weight = ".weight";
+
+    private readonly GgufModel model;
+    private readonly Dictionary<string, Place> places = new(StringComparer.Ordinal);
+
+    private GgufWeights(GgufModel model, GgufModel? tower)
+    {
+        (this.model, Tower) = (model, tower);
+        Config = GgufConfig.Read(model, tower);
+        int mtpLayers = Config.MtpLayers;
+        Map(WeightMap.Create(DecoderConfig.Read(Config), mtpLayers), [], model);
+        if (tower is not null)
+        {
+            VisionConfig vision = VisionConfig.Read(Config)!;
+            if (tower.Find(VisionWeightMap.FrameKernel(0)) is { } kernel)
+            {
+                places.Add(VisionWeightMap.PatchKernel, new Place(kernel.File, kernel.Tensor, 0, null, null));
+            }
+
+            Map(VisionWeightMap.Create(vision), Enumerable.Range(0, vision.TemporalPatchSize).Select(VisionWeightMap.FrameKernel), tower);
+        }
+    }
+
+    public override ModelConfig Config { get; }
+
+    public override string Path => model.Files[0].Path;
+
+    /// <summary>The key/value pairs of the language model's file.</summary>
+    public GgufMetadata Metadata => model.Metadata;
+
+    /// <summary>The file with the vision tower, or null.</summary>
+    public GgufModel? Tower { get; }
+
+    public override IReadOnlyCollection<string> Names => places.Keys;
+
+    public static new GgufWeights Open(string path, string? mmproj)
+    {
+        GgufModel model = GgufModel.Open(path);
+        GgufModel? tower = null;
+        try
+        {
+            tower = mmproj is null ? null : GgufModel.Open(mmproj);
+            return new GgufWeights(model, tower);
+        }
+        catch
+        {
+            tower?.Dispose();
+            model.Dispose();
+            throw;
+        }
+    }
+
+    public override bool Has(string tensor) => places.ContainsKey(tensor);
+
+    public override WeightMatrix Matrix(string name, int rows, int columns)
+    {
+        Place place = Find(name + Weight, [rows, columns]);
+        long bytes = place.Tensor.Bytes / (place.Stack ?? 1);
+        WeightMatrix stored = WeightMatrix.Ggml(Format(place).Type, rows, columns, place.File.Bytes(place.Tensor, place.Part * bytes, bytes));
+        return place.Order is null ? stored : WeightMatrix.Reordered(stored, Inverse(place.Order));
+    }
+
+    public override int? ActivationGroup(string name, int columns) => null;
+
+    public override WeightMatrix Kernel(string name, params ReadOnlySpan<long> shape)
+    {
+        if (name + Weight == VisionWeightMap.PatchKernel)
+        {
+            return PatchKernel(shape);
+        }
+
+        float[] values = Vector(name + Weight, shape);
+        return WeightMatrix.Dense(ElementType.F32, (int)shape[0], (int)(values.Length / shape[0]), Bytes(values));
+    }
+
+    public override float[] Vector(string tensor, params ReadOnlySpan<long> shape)
+    {
+        Place place = Find(tensor, shape);
+        float[] values = Decode(place);
+        return place.Order is null ? values : [.. Inverse(place.Order).Select(row => values[row])];
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        Tower?.Dispose();
+        model.Dispose();
+    }
+
+    /// <summary>Finds the places of a model's tensors; every tensor of the file must have one, or be among the others.</summary>
+    private void Map(IReadOnlyList<MappedWeight> weights, IEnumerable<string> others, GgufModel source)
+    {
+        HashSet<string> known = [.. others];
+        foreach (MappedWeight weight in weights)
+        {
+            known.Add(weight.Gguf);
+            if (source.Find(weight.Gguf) is { } found)
+            {
+                int? stack = weight.Shape.Count == 3 ? weight.Parts.Count : null;
+                for (int part = 0; part < weight.Parts.Count; part++)
+                {
+                    places.Add(weight.Parts[part], new Place(found.File, found.Tensor, part, stack, weight.RowOrder));
+                }
+            }
+        }
+
+        if (source.Tensors.FirstOrDefault(tensor => !known.Contains(tensor.Name)) is { } homeless)
+        {
+            throw new CheckpointException(
+                source.Files[0].Path, $"tensor '{homeless.Name}', {homeless.Describe()}, has no place in a model of type '{Config.ModelType}'. To run without it would compute something else than the file was made for.");
+        }
+    }
+
+    private Place Find(string name, ReadOnlySpan<long> shape)
+    {
+        if (!places.TryGetValue(name, out Place? place))
+        {
+            throw new CheckpointException(
+                Path, $"the tensor of '{name}' [{string.Join(", ", shape.ToArray())}] is missing. The file is incomplete, or its metadata belong to another model.");
+        }
+
+        return Checked(place, place.Stack is int count ? [count, .. shape] : shape);
+    }
+
+    private static Place Checked(Place place, ReadOnlySpan<long> shape) => place.Tensor.Shape.SequenceEqual(shape.ToArray())
+        ? place
+        : throw new CheckpointException(place.File.Path, $"tensor '{place.Tensor.Name}' is {place.Tensor.Describe()}, but the metadata imply [{string.Join(", ", shape.ToArray())}]. The file is damaged.");
+
+    private static GgmlFormat Format(Place place) => GgmlFormats.TryGet(place.Tensor.Type.Number, out GgmlFormat? format)
+        ? format
+        : throw new CheckpointException(place.File.Path, $"tensor '{place.Tensor.Name}' is {place.Tensor.Describe()}, which is no type of weights. Running needs {GgmlFormats.KnownNames}.");
+
+    private static float[] Decode(Place place)
+    {
+        float[] values = new float[place.Tensor.Elements];
+        Format(place).Decode(place.File.View(place.Tensor), values, Cpu.Default);
+        return values;
+    }
+
+    /// <summary>Channel by channel, the frames behind each other.</summary>
+    private WeightMatrix PatchKernel(ReadOnlySpan<long> shape)
+    {
+        (int rows, int channels, int frames, int area) = ((int)shape[0], (int)shape[1], (int)shape[2], (int)(shape[3] * shape[4]));
+        float[] kernel = new float[rows * channels * frames * area];
+        long[] frameShape = [shape[0], shape[1], shape[3], shape[4]];
+        for (int frame = 0; frame < frames; frame++)
+        {
+            string part = VisionWeightMap.FrameKernel(frame);
+            Place place = Tower?.Find(part) is { } found
+                ? Checked(new Place(found.File, found.Tensor, 0, null, null), frameShape)
+                : throw new CheckpointException(Tower?.Files[0].Path ?? Path, $"has no tensor '{part}'. The file of the vision tower is incomplete.");
+            float[] values = Decode(place);
+            for (int i = 0; i < rows * channels; i++)
+            {
+                values.AsSpan(i * area, area).CopyTo(kernel.AsSpan(((i * frames) + frame) * area));
+            }
+        }
+
+        return WeightMatrix.Dense(ElementType.F32, rows, channels * frames * area, Bytes(kernel));
+    }
+
+    private static TensorBytes Bytes(float[] values) => TensorBytes.FromArray(MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
+
+    private static int[] Inverse(IReadOnlyList<int> order)
+    {
+        int[] inverse = new int[order.Count];
+        for (int row = 0; row < inverse.Length; row++)
+        {
+            inverse[order[row]] = row;
+        }
+
+        return inverse;
+    }
+
+    /// <summary>Where a tensor is.</summary>
+    /// <param name="File">The file.</param>
+    /// <param name="Tensor">The tensor, or the stack that it is a part of.</param>
+    /// <param name="Part">Which part of the stack.</param>
+    /// <param name="Stack">How many matrices are stacked; null for a tensor of its own.</param>
+    /// <param name="Order">See <see cref="MappedWeight"/>.</param>
+    private sealed record Place(GgufFile File, GgufTensor Tensor, int Part, int? Stack, IReadOnlyList<int>? Order);
+}
