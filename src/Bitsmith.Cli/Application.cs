@@ -22,6 +22,7 @@ internal static class Application
         root.Subcommands.Add(PlanCommand.Create(terminal));
         root.Subcommands.Add(QuantizeCommand.Create(terminal));
         root.Subcommands.Add(ConvertCommand.Create(terminal));
+        root.Subcommands.Add(ImatrixCommand.Create(terminal));
         root.Subcommands.Add(VerifyCommand.Create(terminal));
         root.Subcommands.Add(RunCommand.Create(terminal));
         root.Subcommands.Add(ChatCommand.Create(terminal));
@@ -69,7 +70,7 @@ internal static class Application
         }
         catch (Exception problem) when (Explain(problem) is { } code)
         {
-            bool canResume = parsed.CommandResult.Command.Name == QuantizeCommand.Name;
+            bool canResume = parsed.CommandResult.Command.Name is QuantizeCommand.Name or ImatrixCommand.Name;
             await terminal.Error.WriteLineAsync(code == ExitCode.Interrupted
                 ? $"bitsmith: interrupted.{(canResume ? " Repeat the command with --resume to go on." : string.Empty)}"
                 : $"bitsmith: {problem.Message}").ConfigureAwait(false);

@@ -3,6 +3,16 @@ using Bitsmith.Checkpoints.Gguf;
 
 namespace Bitsmith.Checkpoints.Imatrix;
 
+/// <summary>The forms of an importance matrix file.</summary>
+public enum ImatrixFormat
+{
+    /// <summary>GGUF.</summary>
+    Gguf,
+
+    /// <summary>llama.cpp's older form.</summary>
+    Dat,
+}
+
 /// <summary>An importance matrix: statistics of what flows into a model's weight tensors, by llama.cpp's tensor names.</summary>
 /// <param name="entries">By name, for example <c>blk.0.attn_q.weight</c>.</param>
 public sealed class ImportanceMatrix(IEnumerable<KeyValuePair<string, ImatrixEntry>> entries)
@@ -32,16 +42,23 @@ public sealed class ImportanceMatrix(IEnumerable<KeyValuePair<string, ImatrixEnt
     /// <exception cref="CheckpointException">The file is missing, is no importance matrix, or is broken.</exception>
     public static ImportanceMatrix Load(string path) => GgufFile.IsGguf(path) ? ImatrixGguf.Load(path) : ImatrixDat.Load(path);
 
-    /// <summary>Writes GGUF as llama-imatrix 0.7.0 does, statistics included, beside the final name first.</summary>
+    /// <summary>
+    /// Writes a file, beside its final name first. GGUF is as llama-imatrix 0.7.0 writes it, statistics included; the older form holds neither plain sums nor the counts of experts, and
+    /// leaves out tensors that have seen nothing.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The counts are chunks, or the chunk size is not known: see <see cref="ImatrixMerge.Merge"/>.</exception>
     /// <exception cref="IOException">The system refused.</exception>
-    public void Save(string path) => ImatrixGguf.Save(path, this);
-
-    /// <summary>
-    /// Writes llama.cpp's older form, beside the final name first. It holds neither plain sums nor the counts of experts, and leaves out entries that have seen no token.
-    /// </summary>
-    /// <inheritdoc cref="Save" path="/exception"/>
-    public void SaveDat(string path) => AtomicFile.Write(path, ImatrixDat.Write(this));
+    public void Save(string path, ImatrixFormat format = ImatrixFormat.Gguf)
+    {
+        if (format == ImatrixFormat.Dat)
+        {
+            AtomicFile.Write(path, ImatrixDat.Write(this));
+        }
+        else
+        {
+            ImatrixGguf.Save(path, this);
+        }
+    }
 
     /// <summary>Tokens in a chunk.</summary>
     /// <exception cref="InvalidOperationException">The counts are chunks, or the size is not known.</exception>

@@ -24,7 +24,7 @@ public sealed class ImatrixFileTests
     {
         using TemporaryFolder folder = new();
         string copy = folder.File("copy.dat");
-        ImportanceMatrix.Load(ImatrixSamples.Of(name + ".imatrix.gguf")).SaveDat(copy);
+        ImportanceMatrix.Load(ImatrixSamples.Of(name + ".imatrix.gguf")).Save(copy, ImatrixFormat.Dat);
         Assert.Equal(File.ReadAllBytes(ImatrixSamples.Of(name + ".imatrix.dat")), File.ReadAllBytes(copy));
     }
 
