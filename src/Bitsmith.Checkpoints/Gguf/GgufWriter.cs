@@ -10,7 +10,7 @@ public sealed class GgufWriter : IDisposable
 {
     private const string Unfinished = ".new";
 
-    private readonly List<(string Path, GgufLayout Layout)> files;
+    private readonly IReadOnlyList<(string Path, GgufLayout Layout)> files;
     private SafeFileHandle? handle;
     private int file, tensor;
     private long written;
@@ -24,8 +24,7 @@ public sealed class GgufWriter : IDisposable
     /// <exception cref="IOException">The system refused.</exception>
     public GgufWriter(string path, GgufMetadata metadata, IReadOnlyList<GgufTensorInfo> tensors, long? maxFileBytes = null)
     {
-        ArgumentNullException.ThrowIfNull(metadata);
-        files = Split(path, metadata, tensors, maxFileBytes);
+        files = Layouts(path, metadata, tensors, maxFileBytes);
         try
         {
             Open();
@@ -42,6 +41,42 @@ public sealed class GgufWriter : IDisposable
 
     /// <summary>Length of all files together, in bytes.</summary>
     public long Length => files.Sum(file => file.Layout.Length);
+
+    /// <summary>The files that a model takes, each with its header and the places of its tensors.</summary>
+    /// <param name="path">The file; of a split model, the name without numbers.</param>
+    /// <param name="metadata">Key/value pairs; of a split model they stand in the first file.</param>
+    /// <param name="tensors">The tensors in their order.</param>
+    /// <param name="maxFileBytes">Tensor bytes of a file at most, unless a single tensor has more; null for one file.</param>
+    /// <exception cref="ArgumentException">The tensors or the metadata cannot stand in a GGUF file.</exception>
+    public static IReadOnlyList<(string Path, GgufLayout Layout)> Layouts(string path, GgufMetadata metadata, IReadOnlyList<GgufTensorInfo> tensors, long? maxFileBytes = null)
+    {
+        ArgumentNullException.ThrowIfNull(metadata);
+        ArgumentNullException.ThrowIfNull(tensors);
+        IReadOnlyList<Safetensors.Shard<GgufTensorInfo>> shards = maxFileBytes is long most && tensors.Count > 0
+            ? Safetensors.Sharding.Split(tensors, tensor => tensor.Bytes, most)
+            : [new(path, tensors)];
+        if (shards.Count == 1)
+        {
+            return [(path, GgufLayout.Create(metadata, tensors))];
+        }
+
+        List<(string, GgufLayout)> files = [];
+        for (int i = 0; i < shards.Count; i++)
+        {
+            GgufMetadata own = new(path);
+            foreach ((string key, GgufValue value) in metadata.Where(_ => i == 0))
+            {
+                own.Add(key, value);
+            }
+
+            own.Add(GgufModel.SplitNumberKey, checked((ushort)i));
+            own.Add(GgufModel.SplitCountKey, checked((ushort)shards.Count));
+            own.Add(GgufModel.SplitTensorsKey, tensors.Count);
+            files.Add((GgufModel.SplitPath(path, i, shards.Count), GgufLayout.Create(own, shards[i].Units)));
+        }
+
+        return files;
+    }
 
     /// <summary>Appends bytes to the tensor at work; when it is full, the next one's follow.</summary>
     /// <exception cref="InvalidOperationException">They reach over the end of the tensor.</exception>
@@ -91,34 +126,6 @@ public sealed class GgufWriter : IDisposable
         {
             File.Delete(path + Unfinished);
         }
-    }
-
-    private static List<(string Path, GgufLayout Layout)> Split(string path, GgufMetadata metadata, IReadOnlyList<GgufTensorInfo> tensors, long? maxFileBytes)
-    {
-        IReadOnlyList<Safetensors.Shard<GgufTensorInfo>> shards = maxFileBytes is long most && tensors.Count > 0
-            ? Safetensors.Sharding.Split(tensors, tensor => tensor.Bytes, most)
-            : [new(path, tensors)];
-        if (shards.Count == 1)
-        {
-            return [(path, GgufLayout.Create(metadata, tensors))];
-        }
-
-        List<(string, GgufLayout)> files = [];
-        for (int i = 0; i < shards.Count; i++)
-        {
-            GgufMetadata own = new(path);
-            foreach ((string key, GgufValue value) in metadata.Where(_ => i == 0))
-            {
-                own.Add(key, value);
-            }
-
-            own.Add(GgufModel.SplitNumberKey, checked((ushort)i));
-            own.Add(GgufModel.SplitCountKey, checked((ushort)shards.Count));
-            own.Add(GgufModel.SplitTensorsKey, tensors.Count);
-            files.Add((GgufModel.SplitPath(path, i, shards.Count), GgufLayout.Create(own, shards[i].Units)));
-        }
-
-        return files;
     }
 
     private void SkipFull()

@@ -11,12 +11,32 @@ internal static class PlanCommand
     public static Command Create(Terminal terminal)
     {
         SharedOptions shared = new();
+        GgufOptions gguf = new();
+        Option<string?> output = new("--output", "-o") { Description = "The name that the result would get; nothing is written." };
         Option<bool> all = new("--all") { Description = "One row for each tensor instead of one for each kind." };
-        Command command = new("plan", "Show what quantize would do: every tensor with decision, rule and bytes; nothing is written.\n\n  bitsmith plan ./GLM-4.6V-Flash --scheme fp8-block");
+        Command command = new("plan", "Show what quantize would do: every tensor with decision, rule and bytes; nothing is written.\n\n  bitsmith plan ./GLM-4.6V-Flash --scheme fp8-block\n  bitsmith plan ./GLM-4-9B-0414 --scheme q4_k_m --tensor-type ffn_down=q6_k");
         shared.AddTo(command);
+        gguf.AddTo(command);
+        command.Options.Add(output);
         command.Options.Add(all);
         command.SetAction(parsed =>
         {
+            string? target = parsed.GetValue(output);
+            if (gguf.MixOf(parsed, shared, target) is { } mix)
+            {
+                using GgufQuantizationJob planned = GgufQuantizationJob.Prepare(gguf.Read(parsed, shared, mix, target ?? $"{mix.Name}.gguf"));
+                if (parsed.GetValue(shared.Json))
+                {
+                    terminal.Out.WriteLine(PlanJson.Write(planned.Plan, planned.Estimate));
+                }
+                else
+                {
+                    PlanTable.Write(terminal, planned, parsed.GetValue(all));
+                }
+
+                return ExitCode.Done;
+            }
+
             using QuantizationJob job = QuantizationJob.Prepare(shared.Read(parsed, string.Empty));
             if (parsed.GetValue(shared.Json))
             {

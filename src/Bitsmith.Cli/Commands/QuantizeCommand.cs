@@ -14,11 +14,13 @@ internal static class QuantizeCommand
     public static Command Create(Terminal terminal)
     {
         SharedOptions shared = new();
-        Option<string> output = new("--output", "-o") { Description = "The folder to write.", Required = true };
+        GgufOptions gguf = new();
+        Option<string> output = new("--output", "-o") { Description = "What to write: a folder, or a file NAME.gguf.", Required = true };
         Option<bool> resume = new("--resume") { Description = "Go on with an interrupted job." };
         Option<bool> force = new("--force") { Description = "Replace an existing output, or start an interrupted job over." };
-        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml");
+        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf");
         shared.AddTo(command);
+        gguf.AddTo(command);
         foreach (Option option in (Option[])[output, resume, force])
         {
             command.Options.Add(option);
@@ -33,7 +35,24 @@ internal static class QuantizeCommand
         });
         command.SetAction((parsed, cancellationToken) =>
         {
-            JobOptions options = shared.Read(parsed, parsed.GetRequiredValue(output)) with
+            string target = parsed.GetRequiredValue(output);
+            if (gguf.MixOf(parsed, shared, target) is { } mix)
+            {
+                GgufJobOptions wanted = gguf.Read(parsed, shared, mix, target) with { Resume = parsed.GetValue(resume), Force = parsed.GetValue(force) };
+                GgufManifest written = Run(terminal, wanted, cancellationToken);
+                if (parsed.GetValue(shared.Json))
+                {
+                    terminal.Out.Write(System.Text.Encoding.UTF8.GetString(ManifestFile.Write(written)));
+                }
+                else
+                {
+                    GgufResultTable.Write(terminal, written, target);
+                }
+
+                return Task.FromResult(ExitCode.Done);
+            }
+
+            JobOptions options = shared.Read(parsed, target) with
             {
                 Resume = parsed.GetValue(resume),
                 Force = parsed.GetValue(force),
@@ -53,6 +72,22 @@ internal static class QuantizeCommand
         return command;
     }
 
+    /// <summary>Prepares and runs a job that writes GGUF with its progress on standard error.</summary>
+    public static GgufManifest Run(Terminal terminal, GgufJobOptions options, CancellationToken cancellationToken)
+    {
+        using GgufQuantizationJob job = GgufQuantizationJob.Prepare(options);
+        foreach (string warning in job.Plan.Warnings)
+        {
+            terminal.Error.WriteLine($"warning: {warning}");
+        }
+
+        terminal.Error.WriteLine($"{job.Plan.EncodedTensors} of {job.Plan.Rows.Count} tensors: {Units.Bytes(job.Plan.BytesBefore)} -> {Units.Bytes(job.Plan.BytesAfter)}, {job.Plan.BitsPerWeight:0.00} bits per weight; {Units.Needs(job.Estimate)}");
+        Stopwatch clock = Stopwatch.StartNew();
+        GgufManifest manifest = ProgressDisplay.Run(terminal, "quantize", progress => job.Run(progress, cancellationToken));
+        terminal.Error.WriteLine($"done in {clock.Elapsed.TotalSeconds:0.0} s");
+        return manifest;
+    }
+
     /// <summary>Prepares and runs a job with its progress on standard error.</summary>
     public static Manifest Run(Terminal terminal, JobOptions options, CancellationToken cancellationToken)
     {
@@ -68,7 +103,7 @@ internal static class QuantizeCommand
         }
 
         terminal.Error.WriteLine(
-            $"{job.Plan.EncodedModules} Linears of {job.Plan.Rows.Count} tensors: {Units.Bytes(job.Plan.BytesBefore)} -> {Units.Bytes(job.Plan.BytesAfter)}; at most {job.Estimate.PeakMemoryBytes >> 20} MiB of memory, {Units.Bytes(job.Estimate.DiskBytes)} of disk");
+            $"{job.Plan.EncodedModules} Linears of {job.Plan.Rows.Count} tensors: {Units.Bytes(job.Plan.BytesBefore)} -> {Units.Bytes(job.Plan.BytesAfter)}; {Units.Needs(job.Estimate)}");
         Stopwatch clock = Stopwatch.StartNew();
         Manifest manifest = ProgressDisplay.Run(terminal, "quantize", progress => job.Run(progress, cancellationToken));
         double seconds = clock.Elapsed.TotalSeconds;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
+using Bitsmith.Quantization.Mixes;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.Formats;
 
@@ -9,9 +10,12 @@ namespace Bitsmith.Cli.Commands;
 /// <summary>Options that plan and quantize share, and how they become a <see cref="JobOptions"/>.</summary>
 internal sealed class SharedOptions
 {
-    public Argument<string> Model { get; } = new("MODEL") { Description = "A Hugging Face model folder (safetensors)." };
+    public Argument<string> Model { get; } = new("MODEL") { Description = "A Hugging Face model folder (safetensors); for results in GGUF also a .gguf file." };
 
-    public Option<string?> Scheme { get; } = new("--scheme") { Description = $"A preset: {string.Join("; ", Presets.All.Select(preset => $"{preset.Name} ({preset.Summary})"))}." };
+    public Option<string?> Scheme { get; } = new("--scheme")
+    {
+        Description = $"For a folder, a preset: {string.Join("; ", Presets.All.Select(preset => $"{preset.Name} ({preset.Summary})"))}. For a .gguf file, one of llama.cpp's: {string.Join(", ", GgufMix.All.Select(mix => mix.Name))}.",
+    };
 
     public Option<string?> RecipeFile { get; } = new("--recipe") { Description = "A recipe in llm-compressor's YAML form, or the bitsmith.json of an earlier result to make the same bytes again." };
 
@@ -23,13 +27,19 @@ internal sealed class SharedOptions
 
     public Option<Fp8Encoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default). best: the scales of least squared error." };
 
-    public Option<long?> MaxShardSize { get; } = CommonOptions.Size("--max-shard-size", "Largest weight file, for example 5GB (default).");
+    public Option<long?> MaxShardSize { get; } = CommonOptions.Size("--max-shard-size", "Largest weight file, for example 5GB (the default for folders; GGUF results are one file without it).");
 
     public Option<long?> MaxMemory { get; } = CommonOptions.Size("--max-memory", "The most memory the job may use, for example 2GiB.");
 
     public Option<int> Threads { get; } = CommonOptions.Threads();
 
     public Option<bool> Json { get; } = CommonOptions.Json();
+
+    /// <summary>Options without a meaning for GGUF files.</summary>
+    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder];
+
+    /// <summary>True for the name of a scheme for folders.</summary>
+    public static bool IsPreset(string scheme) => Presets.All.Any(preset => preset.Name.Equals(scheme, StringComparison.OrdinalIgnoreCase));
 
     public void AddTo(Command command)
     {

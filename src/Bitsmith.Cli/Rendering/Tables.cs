@@ -38,17 +38,38 @@ internal static class PlanTable
     public static void Write(Terminal terminal, QuantizationJob job, bool everyTensor)
     {
         QuantizationPlan plan = job.Plan;
+        Rows(terminal, everyTensor, plan.Rows.Select(row => (row.Source.Name, row.IsEncoded ? "encode" : "keep", row.Rule, row.Source.Bytes, row.BytesAfter)));
+        terminal.Out.WriteLine($"{plan.EncodedModules} Linears encoded, {plan.Rows.Count - plan.EncodedModules} tensors kept: {Total(plan.BytesBefore, plan.BytesAfter)}, {job.Estimate.Shards} weight file(s)");
+        End(terminal, job.Estimate, plan.Warnings);
+    }
+
+    public static void Write(Terminal terminal, GgufQuantizationJob job, bool everyTensor)
+    {
+        GgufPlan plan = job.Plan;
+        Rows(terminal, everyTensor, plan.Rows.Select(row => (row.Output.Name, row.IsEncoded ? row.Output.Type.Name : $"keep {row.Output.Type.Name}", row.Rule, row.Source.Bytes, row.Output.Bytes)));
+        terminal.Out.WriteLine(
+            $"{plan.Mix.Name} ({plan.Architecture}): {plan.EncodedTensors} tensors encoded, {plan.Rows.Count - plan.EncodedTensors} kept: {Total(plan.BytesBefore, plan.BytesAfter)}, {plan.BitsPerWeight:0.000} bits per weight, {job.Estimate.Shards} file(s)");
+        End(terminal, job.Estimate, plan.Warnings);
+    }
+
+    private static void Rows(Terminal terminal, bool everyTensor, IEnumerable<(string Name, string Decision, string Rule, long Before, long After)> rows)
+    {
         Table table = Tables.Create("tensors", ">count", "decision", "rule", ">before", ">after");
-        foreach (IGrouping<(string, string, string), PlanRow> rows in plan.Rows.GroupBy(row => (everyTensor ? row.Source.Name : Generic(row.Source.Name), row.IsEncoded ? "encode" : "keep", row.Rule)))
+        foreach (var group in rows.GroupBy(row => (everyTensor ? row.Name : Generic(row.Name), row.Decision, row.Rule)))
         {
-            (string name, string decision, string rule) = rows.Key;
-            table.Row(name, rows.Count().ToString(), decision, rule, Units.Bytes(rows.Sum(row => row.Source.Bytes)), Units.Bytes(rows.Sum(row => row.BytesAfter)));
+            (string name, string decision, string rule) = group.Key;
+            table.Row(name, group.Count().ToString(), decision, rule, Units.Bytes(group.Sum(row => row.Before)), Units.Bytes(group.Sum(row => row.After)));
         }
 
         table.AddTo(terminal);
-        terminal.Out.WriteLine($"{plan.EncodedModules} Linears encoded, {plan.Rows.Count - plan.EncodedModules} tensors kept: {plan.BytesBefore} -> {plan.BytesAfter} bytes ({Units.Bytes(plan.BytesBefore)} -> {Units.Bytes(plan.BytesAfter)}), {job.Estimate.Shards} weight file(s)");
-        terminal.Out.WriteLine($"predicted: at most {job.Estimate.PeakMemoryBytes >> 20} MiB of memory, {Units.Bytes(job.Estimate.DiskBytes)} of disk");
-        foreach (string warning in plan.Warnings)
+    }
+
+    private static string Total(long before, long after) => $"{before} -> {after} bytes ({Units.Bytes(before)} -> {Units.Bytes(after)})";
+
+    private static void End(Terminal terminal, ResourceEstimate estimate, IReadOnlyList<string> warnings)
+    {
+        terminal.Out.WriteLine($"predicted: {Units.Needs(estimate)}");
+        foreach (string warning in warnings)
         {
             terminal.Out.WriteLine($"warning: {warning}");
         }
@@ -77,6 +98,27 @@ internal static class ResultTable
         table.AddTo(terminal);
         CheckTable.Write(terminal, manifest.Checks);
         terminal.Out.WriteLine($"{output}: {Units.Bytes(totals.BytesBefore)} -> {Units.Bytes(totals.BytesAfter)} of tensors in {manifest.Output.Count} files; lineage in {Manifest.FileName}");
+    }
+
+    private static string Number(double? value, string format) => value?.ToString(format) ?? "-";
+}
+
+/// <summary>A finished job that wrote GGUF for people.</summary>
+internal static class GgufResultTable
+{
+    public static void Write(Terminal terminal, GgufManifest manifest, string output)
+    {
+        Table table = Tables.Create("type", ">tensors", ">bytes", "lost most", ">relative RMSE", ">SNR dB");
+        foreach (IGrouping<string, TensorReport> type in manifest.Tensors.GroupBy(tensor => tensor.Format))
+        {
+            TensorReport worst = type.MaxBy(tensor => tensor.RelativeRmse)!;
+            table.Row(type.Key, type.Count().ToString(), Units.Bytes(type.Sum(tensor => tensor.Bytes)), worst.Name, Number(worst.RelativeRmse, "0.00000"), Number(worst.SnrDb, "0.00"));
+        }
+
+        GgufTotals totals = manifest.Totals;
+        table.Row("all", totals.EncodedTensors.ToString(), Units.Bytes(manifest.Tensors.Sum(tensor => tensor.Bytes)), string.Empty, Number(totals.RelativeRmse, "0.00000"), Number(totals.SnrDb, "0.00"));
+        table.AddTo(terminal);
+        terminal.Out.WriteLine($"{output}: {manifest.Recipe.Scheme}, {Units.Bytes(totals.BytesBefore)} -> {Units.Bytes(totals.BytesAfter)} of tensors in {manifest.Output.Count} file(s), {totals.BitsPerWeight:0.000} bits per weight; lineage in {GgufManifest.PathFor(output)}");
     }
 
     private static string Number(double? value, string format) => value?.ToString(format) ?? "-";

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Bitsmith.Quantization.Planning;
 
 namespace Bitsmith.Cli.Rendering;
 
@@ -23,6 +24,10 @@ internal static class Units
         };
         return unit == 1 ? $"{bytes} B" : string.Create(CultureInfo.InvariantCulture, $"{(double)bytes / unit:0.00} {suffix}");
     }
+
+    /// <summary>What a job needs, in words.</summary>
+    public static string Needs(ResourceEstimate estimate) =>
+        $"at most {estimate.PeakMemoryBytes >> 20} MiB of memory, {Bytes(estimate.DiskBytes)} of disk{(estimate.Seconds is { } seconds ? $", about {TimeSpan.FromSeconds(Math.Ceiling(seconds)):g}" : string.Empty)}";
 
     /// <summary>Reads <c>5GB</c>, <c>8GiB</c>, <c>1000000</c>.</summary>
     /// <exception cref="FormatException">The text is no size.</exception>

@@ -27,6 +27,8 @@ internal sealed class FolderWeights : ModelWeights
 
     public override string Path => folder.Path;
 
+    public override IReadOnlyList<(string Path, long Length)> Files => [.. folder.Files.Select(file => (file.Path, file.Length))];
+
     public override IReadOnlyCollection<string> Names => places.Keys;
 
     public override bool Has(string tensor) => places.ContainsKey(tensor);

@@ -41,6 +41,8 @@ internal sealed class GgufWeights : ModelWeights
 
     public override string Path => model.Files[0].Path;
 
+    public override IReadOnlyList<(string Path, long Length)> Files => [.. model.Files.Concat(Tower?.Files ?? []).Select(file => (file.Path, file.Length))];
+
     /// <summary>The key/value pairs of the language model's file.</summary>
     public GgufMetadata Metadata => model.Metadata;
 

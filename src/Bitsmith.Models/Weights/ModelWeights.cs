@@ -17,6 +17,9 @@ public abstract class ModelWeights : IDisposable
     /// <summary>The folder or file.</summary>
     public abstract string Path { get; }
 
+    /// <summary>The files with weights, and their lengths when they were opened.</summary>
+    public abstract IReadOnlyList<(string Path, long Length)> Files { get; }
+
     /// <summary>The names of all tensors, scales included.</summary>
     public abstract IReadOnlyCollection<string> Names { get; }
 

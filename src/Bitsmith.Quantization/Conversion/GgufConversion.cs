@@ -1,10 +1,5 @@
-using System.Numerics;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Gguf;
-using Bitsmith.Models.Architectures;
-using Bitsmith.Models.Generation;
-using Bitsmith.Models.Text;
-using Bitsmith.Models.Weights;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Tensors.ElementTypes;
 
@@ -21,52 +16,21 @@ public sealed class GgufConversion : IDisposable
 
     private readonly GgufConversionOptions options;
     private readonly ElementType elementType;
-    private readonly ModelWeights weights;
-    private readonly IReadOnlyList<GgufOutput> outputs;
-    private readonly GgufMetadata metadata;
-    private readonly List<string> notes = [];
+    private readonly GgufSource source;
 
-    private GgufConversion(GgufConversionOptions options, ElementType elementType, ModelWeights weights)
-    {
-        (this.options, this.elementType, this.weights) = (options, elementType, weights);
-        DecoderConfig config = DecoderConfig.Read(weights.Config);
-        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
-        metadata = new GgufMetadata(options.Output);
-        if (options.Mmproj)
-        {
-            Architecture = "clip";
-            outputs = GgufVision.Create(config, weights, name, options.Type, metadata);
-            return;
-        }
-
-        Architecture = GgufHyperparameters.ArchitectureOf(config.ModelType, weights.Path);
-        int mtpLayers = weights.Has(WeightMap.MtpMark(config)) ? weights.Config.MtpLayers : 0;
-        outputs = GgufTensorList.Create(config, weights, options.Type, mtpLayers, out IReadOnlyList<string> leftOut);
-        GgufHyperparameters.AddTo(config, Architecture, name, options.Type, mtpLayers, metadata);
-        SamplingSettings.AddTo(weights.Path, metadata);
-        notes.AddRange(GgufTokenizer.AddTo(weights.Path, weights.Config, config.VocabSize, Architecture, metadata));
-        if (mtpLayers < weights.Config.MtpLayers)
-        {
-            notes.Add($"config.json tells of {weights.Config.MtpLayers} layer(s) for multi-token prediction that the checkpoint does not hold: the file has none");
-        }
-
-        if (leftOut.Count > 0)
-        {
-            notes.Add($"{leftOut.Count} tensors are left out, which are no part of the language model ({leftOut[0]}, …){(config.MropeSection is null ? string.Empty : "; --mmproj writes the vision tower")}");
-        }
-    }
+    private GgufConversion(GgufConversionOptions options, ElementType elementType, GgufSource source) => (this.options, this.elementType, this.source) = (options, elementType, source);
 
     /// <summary>llama.cpp's name of the architecture.</summary>
-    public string Architecture { get; }
+    public string Architecture => source.Architecture;
 
     /// <summary>The tensors that the file will hold.</summary>
-    public IEnumerable<GgufTensorInfo> Tensors => outputs.Select(output => output.Info);
+    public IEnumerable<GgufTensorInfo> Tensors => source.Tensors.Select(output => output.Info);
 
     /// <summary>The key/value pairs that the file will hold.</summary>
-    public GgufMetadata Metadata => metadata;
+    public GgufMetadata Metadata => source.Metadata;
 
     /// <summary>What is left out, and what the source lacks.</summary>
-    public IReadOnlyList<string> Notes => notes;
+    public IReadOnlyList<string> Notes => source.Notes;
 
     /// <summary>Opens and checks the source: every tensor is where the file needs it, every other has a reason to be left out. Nothing is written.</summary>
     /// <exception cref="RequestException">The type cannot be converted to, or the output exists.</exception>
@@ -82,16 +46,7 @@ public sealed class GgufConversion : IDisposable
             throw new RequestException($"{options.Output} exists. Choose another name, or replace it with --force.");
         }
 
-        ModelWeights weights = ModelWeights.OpenFolder(options.Model);
-        try
-        {
-            return new GgufConversion(options, type, weights);
-        }
-        catch
-        {
-            weights.Dispose();
-            throw;
-        }
+        return new GgufConversion(options, type, GgufSource.OpenFolder(options.Model, options.Type, options.Mmproj));
     }
 
     /// <summary>Does the work.</summary>
@@ -102,14 +57,14 @@ public sealed class GgufConversion : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public GgufConversionResult Run(IProgress<JobProgress>? progress, CancellationToken cancellationToken)
     {
-        using GgufWriter writer = new(options.Output, metadata, [.. Tensors], options.MaxFileBytes);
+        using GgufWriter writer = new(options.Output, Metadata, [.. Tensors], options.MaxFileBytes);
         if (!options.Force && writer.Paths.FirstOrDefault(File.Exists) is { } existing)
         {
             throw new RequestException($"{existing} exists. Choose another name, or replace it with --force.");
         }
 
         long done = 0, total = Tensors.Sum(tensor => tensor.Bytes);
-        foreach (GgufOutput output in outputs)
+        foreach (GgufOutput output in source.Tensors)
         {
             ElementType type = output.Info.Type == GgufTensorType.F32 ? ElementType.F32 : elementType;
             foreach (TensorSource part in output.Parts)
@@ -124,7 +79,7 @@ public sealed class GgufConversion : IDisposable
                     Span<float> chunk = values.AsSpan(0, rows * part.Columns);
                     Span<byte> converted = bytes.AsSpan(0, chunk.Length * type.Bytes());
                     part.Read(first, rows, chunk);
-                    Check(chunk, type, output, part, first);
+                    FloatRange.Check(chunk, type, output, part, first);
                     ElementConversion.FromSingle(type, chunk, converted);
                     writer.Append(converted);
                     done += converted.Length;
@@ -137,40 +92,11 @@ public sealed class GgufConversion : IDisposable
 
         writer.Complete();
         using GgufModel model = GgufModel.Open(writer.Paths[0]);
-        return model.Tensors.Count() == outputs.Count
-            ? new GgufConversionResult(writer.Paths, Architecture, options.Type.Name, outputs.Count, writer.Length, notes)
-            : throw new JobException($"{writer.Paths[0]}: holds {model.Tensors.Count()} tensors instead of {outputs.Count} after writing. Something else has changed it; run the command again.");
+        return model.Tensors.Count() == source.Tensors.Count
+            ? new GgufConversionResult(writer.Paths, Architecture, options.Type.Name, source.Tensors.Count, writer.Length, Notes)
+            : throw new JobException($"{writer.Paths[0]}: holds {model.Tensors.Count()} tensors instead of {source.Tensors.Count} after writing. Something else has changed it; run the command again.");
     }
 
     /// <inheritdoc/>
-    public void Dispose() => weights.Dispose();
-
-    /// <summary>The largest binary32 that rounding to the type leaves finite.</summary>
-    private static float LargestOf(ElementType type) => type switch
-    {
-        ElementType.F16 => MathF.BitDecrement(65520),
-        ElementType.BF16 => BitConverter.UInt32BitsToSingle(0x7F7F7FFF),
-        _ => float.MaxValue,
-    };
-
-    private static void Check(ReadOnlySpan<float> values, ElementType type, GgufOutput output, TensorSource part, int firstRow)
-    {
-        float largest = LargestOf(type);
-        Vector<float> limit = new(largest);
-        int i = 0;
-
-        // NaN compares false: it is found too.
-        for (; i <= values.Length - Vector<float>.Count && Vector.LessThanOrEqualAll(Vector.Abs(new Vector<float>(values[i..])), limit); i += Vector<float>.Count)
-        {
-        }
-
-        for (; i < values.Length; i++)
-        {
-            if (!(MathF.Abs(values[i]) <= largest))
-            {
-                string remedy = float.IsFinite(values[i]) ? $"beyond what {type.SafetensorsName()} holds. Convert with --type bf16 or f32" : "no weight. The checkpoint is damaged";
-                throw new JobException($"tensor '{part.Name}' ({output.Info.Name}), row {firstRow + (i / part.Columns)}, column {i % part.Columns}: {values[i]} is {remedy}.");
-            }
-        }
-    }
+    public void Dispose() => source.Dispose();
 }

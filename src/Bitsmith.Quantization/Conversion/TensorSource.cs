@@ -12,6 +12,9 @@ internal abstract record TensorSource(string Name, int Rows, int Columns)
     /// <summary>Reads rows as binary32.</summary>
     public abstract void Read(int first, int count, Span<float> target);
 
+    /// <summary>Rows in the bytes in which a GGUF file stores them; null where the source stores them otherwise.</summary>
+    public virtual ReadOnlySpan<byte> Stored(int first, int count) => default;
+
     /// <summary>Lets the system take the memory of mapped weights back.</summary>
     public virtual void Release()
     {

@@ -27,8 +27,8 @@ internal sealed record JournalEntry
 /// <param name="Modified">Its modification time in ticks (UTC).</param>
 internal sealed record SourceEntry(FileDigest Digest, long Modified);
 
-/// <summary>A finished weight file.</summary>
-/// <param name="Digest">The file.</param>
+/// <summary>A finished weight file; of a GGUF file, as many of its tensors as are on disk.</summary>
+/// <param name="Digest">The file; of a GGUF file, its first bytes.</param>
 /// <param name="Tensors">The loss of its encoded tensors, in order.</param>
 /// <param name="Prefix">How far the source file at work had been read and hashed by then; null where its hash is known whole.</param>
 internal sealed record ShardEntry(FileDigest Digest, IReadOnlyList<TensorLoss> Tensors, SourcePrefix? Prefix);
@@ -107,6 +107,23 @@ internal sealed class Journal : IDisposable
         file.SetLength(start);
         file.Position = start;
         return new Journal(file, entries);
+    }
+
+    /// <summary>Notes which job this is, or checks that it is the one that was begun.</summary>
+    /// <param name="job">The job at hand.</param>
+    /// <param name="output">Names it in errors.</param>
+    /// <exception cref="RequestException">It is another.</exception>
+    public void Continue(Fingerprint job, string output)
+    {
+        if (Job is not { } begun)
+        {
+            Append(new JournalEntry { Job = job });
+        }
+        else if (begun != job)
+        {
+            string what = begun.Version == job.Version ? "model, recipe or options" : $"Bitsmith version ({begun.Version} then, {job.Version} now)";
+            throw new RequestException($"the interrupted job for {output} was another one: different {what}. Start over with --force, or repeat the command as it was.");
+        }
     }
 
     public void Append(JournalEntry entry)

@@ -92,30 +92,11 @@ public sealed class QuantizationJob : IDisposable
     {
         CheckRequest();
         WorkFolder work = new(options.Output);
-        if (options.Force)
+        if (!work.Begin(options.Force, options.Resume, Estimate.DiskBytes))
         {
-            work.Delete();
-        }
-
-        if (work.IsPublished)
-        {
-            // The last run was stopped between giving the result its name and clearing up.
-            work.Delete();
             return ManifestFile.Load(Path.Combine(options.Output, Manifest.FileName));
         }
 
-        if (work.Exists && !options.Resume)
-        {
-            throw new RequestException($"an interrupted job for {options.Output} exists. Go on with --resume, or start over with --force.");
-        }
-
-        if (Directory.Exists(options.Output) && !options.Force && !(options.Resume && work.Exists))
-        {
-            throw new RequestException($"{options.Output} exists. Choose another name, or replace it with --force.");
-        }
-
-        CheckSpace(work);
-        work.Create();
         using (Journal journal = Journal.Open(work.JournalPath))
         {
             CheckFingerprint(journal);
@@ -146,10 +127,7 @@ public sealed class QuantizationJob : IDisposable
             throw new RequestException($"{options.Output} is a file; the output is a folder.");
         }
 
-        if (options.MaxMemoryBytes is long limit && limit < Estimate.PeakMemoryBytes)
-        {
-            throw new RequestException($"the job needs {Estimate.PeakMemoryBytes >> 20} MiB of memory with {options.Threads} thread(s); --max-memory gives {limit >> 20} MiB. Use fewer --threads or a higher limit.");
-        }
+        Estimate.CheckMemory(options.MaxMemoryBytes, options.Threads);
     }
 
     // Symbolic links must not hide that two paths are one.
@@ -157,22 +135,6 @@ public sealed class QuantizationJob : IDisposable
     {
         string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
         return Directory.Exists(full) ? Directory.ResolveLinkTarget(full, returnFinalTarget: true)?.FullName ?? full : full;
-    }
-
-    private void CheckSpace(WorkFolder work)
-    {
-        string existing = work.Parent;
-        while (!Directory.Exists(existing))
-        {
-            existing = Path.GetDirectoryName(existing) ?? throw new JobException($"{options.Output}: there is no such file system.");
-        }
-
-        long free = new DriveInfo(existing).AvailableFreeSpace;
-        long needed = Estimate.DiskBytes - work.UsedBytes;
-        if (free < needed)
-        {
-            throw new JobException($"{options.Output}: the result needs {needed} more bytes of disk, {free} are free. Free {needed - free} bytes or choose another disk.");
-        }
     }
 
     private void CheckFingerprint(Journal journal)
@@ -194,16 +156,7 @@ public sealed class QuantizationJob : IDisposable
             Add($"{file} {new FileInfo(Path.Combine(options.Model, file)).Length}\n");
         }
 
-        Fingerprint fingerprint = new(Version, Convert.ToHexStringLower(hash.GetHashAndReset()));
-        if (journal.Job is null)
-        {
-            journal.Append(new JournalEntry { Job = fingerprint });
-        }
-        else if (journal.Job != fingerprint)
-        {
-            string what = journal.Job.Version == Version ? "model, recipe or options" : $"Bitsmith version ({journal.Job.Version} then, {Version} now)";
-            throw new RequestException($"the interrupted job for {options.Output} was another one: different {what}. Start over with --force, or repeat the command as it was.");
-        }
+        journal.Continue(new Fingerprint(Version, Convert.ToHexStringLower(hash.GetHashAndReset())), options.Output);
 
         void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes(text));
     }

@@ -2,7 +2,7 @@ namespace Bitsmith.Quantization.Jobs;
 
 /// <summary>
 /// The folder beside the output in which a job works: <c>OUT.bitsmith-work</c> with the journal and, under <c>output</c>, the files to be. When all
-/// is done, <c>output</c> is renamed to the final name; until then nothing stands under it.
+/// is done, <c>output</c> is renamed to the final name, or where the result is files, these move to their place; until then nothing stands under it.
 /// </summary>
 internal sealed class WorkFolder
 {
@@ -10,10 +10,15 @@ internal sealed class WorkFolder
 
     private readonly string target;
     private readonly string root;
+    private readonly IReadOnlyList<string>? files;
 
-    public WorkFolder(string target)
+    /// <summary>Names the work.</summary>
+    /// <param name="target">The final name.</param>
+    /// <param name="files">The names of all files of a result that is no folder; they come to stand beside the target.</param>
+    public WorkFolder(string target, IReadOnlyList<string>? files = null)
     {
         this.target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
+        this.files = files;
         root = this.target + Suffix;
     }
 
@@ -21,20 +26,75 @@ internal sealed class WorkFolder
 
     public string Output => Path.Combine(root, "output");
 
-    public string Parent => Path.GetDirectoryName(root)!;
+    private string Parent => Path.GetDirectoryName(root)!;
 
-    public bool Exists => Directory.Exists(root);
+    private bool Exists => Directory.Exists(root);
 
     private string Replaced => Path.Combine(root, "replaced");
 
     /// <summary>Bytes that already lie in the output.</summary>
-    public long UsedBytes => Directory.Exists(Output)
+    private long UsedBytes => Directory.Exists(Output)
         ? Directory.EnumerateFiles(Output, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length)
         : 0;
 
-    public void Create() => Directory.CreateDirectory(Output);
+    /// <summary>The result, or a file of it, where one stands under its final name.</summary>
+    private string? Existing => files is null
+        ? Directory.Exists(target) ? target : null
+        : files.Select(file => Path.Combine(Parent, file)).FirstOrDefault(File.Exists);
 
-    public void Delete()
+    /// <summary>Makes the folder, or finds that of an interrupted job.</summary>
+    /// <param name="force">Start over, and replace an existing result.</param>
+    /// <param name="resume">Go on with an interrupted job.</param>
+    /// <param name="neededBytes">Bytes that the result takes.</param>
+    /// <returns>False where the result has its name already, and only clearing up was left to do; it is done.</returns>
+    /// <exception cref="RequestException">There is a result, or an interrupted job, that the caller does not know of.</exception>
+    /// <exception cref="JobException">There is too little space.</exception>
+    public bool Begin(bool force, bool resume, long neededBytes)
+    {
+        if (force)
+        {
+            Delete();
+        }
+
+        if (IsPublished)
+        {
+            // The last run was stopped between giving the result its name and clearing up.
+            Delete();
+            return false;
+        }
+
+        if (Exists && !resume)
+        {
+            throw new RequestException($"an interrupted job for {target} exists. Go on with --resume, or start over with --force.");
+        }
+
+        if (Existing is { } existing && !force && !(resume && Exists))
+        {
+            throw new RequestException($"{existing} exists. Choose another name, or replace it with --force.");
+        }
+
+        CheckSpace(neededBytes);
+        DurableFile.Attempt(Output, () => Directory.CreateDirectory(Output));
+        return true;
+    }
+
+    private void CheckSpace(long neededBytes)
+    {
+        string existing = Parent;
+        while (!Directory.Exists(existing))
+        {
+            existing = Path.GetDirectoryName(existing) ?? throw new JobException($"{target}: there is no such file system.");
+        }
+
+        long free = new DriveInfo(existing).AvailableFreeSpace;
+        long needed = neededBytes - UsedBytes;
+        if (free < needed)
+        {
+            throw new JobException($"{target}: the result needs {needed} more bytes of disk, {free} are free. Free {needed - free} bytes or choose another disk.");
+        }
+    }
+
+    private void Delete()
     {
         if (Exists)
         {
@@ -49,7 +109,10 @@ internal sealed class WorkFolder
     }
 
     /// <summary>True where the result already has its name and only clearing up remains.</summary>
-    public bool IsPublished => File.Exists(PublishedMark) && !Directory.Exists(Output) && Directory.Exists(target);
+    private bool IsPublished => File.Exists(PublishedMark) && !Directory.Exists(Output) && (files is not null || Directory.Exists(target));
+
+    /// <summary>True where all files are complete, and some have been moved to their place: <see cref="Publish"/> moves the rest.</summary>
+    public bool IsPublishing => files is not null && File.Exists(PublishedMark) && Directory.Exists(Output);
 
     private string PublishedMark => Path.Combine(root, "publishing");
 
@@ -61,6 +124,19 @@ internal sealed class WorkFolder
     public void Publish(Journal journal)
     {
         DurableFile.WriteAtomically(PublishedMark, []);
+        if (files is not null)
+        {
+            foreach (string file in files.Where(file => File.Exists(Path.Combine(Output, file))))
+            {
+                File.Move(Path.Combine(Output, file), Path.Combine(Parent, file), overwrite: true);
+            }
+
+            Directory.Delete(Output);
+            journal.Dispose();
+            Directory.Delete(root, recursive: true);
+            return;
+        }
+
         if (Directory.Exists(target))
         {
             if (Directory.Exists(Replaced))

@@ -2,12 +2,13 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using Bitsmith.Checkpoints;
 using Bitsmith.Quantization.Jobs;
 
 namespace Bitsmith.Quantization.Manifests;
 
-/// <summary>Reads and writes bitsmith.json.</summary>
+/// <summary>Reads and writes bitsmith.json, and the manifests of GGUF files.</summary>
 public static class ManifestFile
 {
     private static readonly string NoDigest = new('0', 64);
@@ -16,15 +17,34 @@ public static class ManifestFile
     public static byte[] Write(Manifest manifest)
     {
         ArgumentNullException.ThrowIfNull(manifest);
-        string text = JsonSerializer.Serialize(manifest with { Digest = NoDigest }, JobJson.Default.Manifest).ReplaceLineEndings("\n") + "\n";
+        return WithDigest(JsonSerializer.Serialize(manifest with { Digest = NoDigest }, JobJson.Default.Manifest));
+    }
+
+    /// <summary>The file's bytes; the digest is computed here.</summary>
+    public static byte[] Write(GgufManifest manifest)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        return WithDigest(JsonSerializer.Serialize(manifest with { Digest = NoDigest }, JobJson.Default.GgufManifest));
+    }
+
+    /// <summary>Reads the manifest of a folder.</summary>
+    /// <exception cref="CheckpointException">It is missing or not well formed, or its digest does not fit its content.</exception>
+    public static Manifest Load(string path) => Load(path, JobJson.Default.Manifest, Manifest.CurrentFormat, manifest => (manifest.Format, manifest.Digest));
+
+    /// <summary>Reads the manifest of a GGUF file.</summary>
+    /// <exception cref="CheckpointException">It is missing or not well formed, or its digest does not fit its content.</exception>
+    public static GgufManifest LoadGguf(string path) => Load(path, JobJson.Default.GgufManifest, GgufManifest.CurrentFormat, manifest => (manifest.Format, manifest.Digest));
+
+    private static byte[] WithDigest(string json)
+    {
+        string text = json.ReplaceLineEndings("\n") + "\n";
         string digest = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
         int place = text.LastIndexOf(NoDigest, StringComparison.Ordinal);
         return Encoding.UTF8.GetBytes(string.Concat(text.AsSpan(0, place), digest, text.AsSpan(place + NoDigest.Length)));
     }
 
-    /// <summary>Reads a file.</summary>
-    /// <exception cref="CheckpointException">It is missing or not well formed, or its digest does not fit its content.</exception>
-    public static Manifest Load(string path)
+    private static T Load<T>(string path, JsonTypeInfo<T> type, int currentFormat, Func<T, (int Format, string Digest)> describe)
+        where T : class
     {
         byte[] bytes;
         try
@@ -36,30 +56,31 @@ public static class ManifestFile
             throw new CheckpointException(path, $"cannot be read: {problem.Message}", problem);
         }
 
-        Manifest? manifest;
+        T? manifest;
         try
         {
-            manifest = JsonSerializer.Deserialize(bytes, JobJson.Default.Manifest);
+            manifest = JsonSerializer.Deserialize(bytes, type);
         }
         catch (Exception problem) when (problem is JsonException or NotSupportedException)
         {
             throw new CheckpointException(path, $"is no manifest of Bitsmith: {problem.Message}", problem);
         }
 
-        if (manifest is not { Format: Manifest.CurrentFormat })
+        (int format, string text) = manifest is null ? (0, string.Empty) : describe(manifest);
+        if (format != currentFormat)
         {
-            throw new CheckpointException(path, $"has format {manifest?.Format}; this Bitsmith reads format {Manifest.CurrentFormat}.");
+            throw new CheckpointException(path, $"has format {format}; this Bitsmith reads format {currentFormat}.");
         }
 
-        byte[] digest = Encoding.UTF8.GetBytes(manifest.Digest);
+        byte[] digest = Encoding.UTF8.GetBytes(text);
         int place = bytes.AsSpan().LastIndexOf(digest);
         if (digest.Length == NoDigest.Length && place >= 0)
         {
             Encoding.ASCII.GetBytes(NoDigest).CopyTo(bytes.AsSpan(place));
         }
 
-        return Convert.ToHexStringLower(SHA256.HashData(bytes)) == manifest.Digest
-            ? manifest
+        return Convert.ToHexStringLower(SHA256.HashData(bytes)) == text
+            ? manifest!
             : throw new CheckpointException(path, "its digest does not fit its content: the file was changed or damaged.");
     }
 }
@@ -72,6 +93,7 @@ public static class ManifestFile
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(Manifest))]
+[JsonSerializable(typeof(GgufManifest))]
 internal sealed partial class JobJson : JsonSerializerContext;
 
 /// <summary>JSON of journal lines: one line each, non-finite sums allowed.</summary>

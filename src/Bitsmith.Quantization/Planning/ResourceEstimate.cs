@@ -7,7 +7,8 @@ namespace Bitsmith.Quantization.Planning;
 /// <param name="DiskBytes">Free space needed where the result is written.</param>
 /// <param name="ReadBytes">Bytes read from the source.</param>
 /// <param name="Shards">Weight files written.</param>
-public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long ReadBytes, int Shards)
+/// <param name="Seconds">About how long it will take, by what a few rows took; null where that was not measured.</param>
+public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long ReadBytes, int Shards, double? Seconds = null)
 {
     // Measured: the runtime, the command line and the JIT, before any tensor.
     private const long RuntimeBytes = 120L << 20;
@@ -15,8 +16,38 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
     // Names, shapes, rows and JSON of one tensor, in the source and in the result.
     private const long BytesPerTensor = 6 << 10;
 
+    // Of a GGUF file: its bytes, and its texts as objects, read from a tokenizer's JSON that is no smaller. Of an importance matrix: the file, its sums, and the factors of one tensor.
+    private const int CopiesOfHeader = 12, CopiesOfImatrix = 3;
+
     // Config, index, manifest and journal of one tensor.
     private const long TextBytesPerTensor = 1 << 10;
+
+    /// <summary>Refuses a limit below what the job needs.</summary>
+    /// <exception cref="RequestException">It is below.</exception>
+    internal void CheckMemory(long? limit, int threads)
+    {
+        if (limit < PeakMemoryBytes)
+        {
+            throw new RequestException($"the job needs {PeakMemoryBytes >> 20} MiB of memory with {threads} thread(s); --max-memory gives {limit >> 20} MiB. Use fewer --threads or a higher limit.");
+        }
+    }
+
+    /// <summary>Predicts from the plan of a GGUF result.</summary>
+    /// <param name="steps">What will be done.</param>
+    /// <param name="imatrixBytes">Length of the importance matrix.</param>
+    /// <param name="threads">Encoding threads.</param>
+    /// <param name="seconds">Time, where it was measured.</param>
+    internal static ResourceEstimate Predict(GgufSteps steps, long imatrixBytes, int threads, double? seconds)
+    {
+        long pool = GgufPipeline.PoolSize(threads) * GgufChunk.BytesFor(GgufSteps.MostValues(steps.Plan));
+        long header = steps.Layouts.Sum(layout => (long)layout.HeaderBytes.Length), text = steps.Plan.Rows.Count * TextBytesPerTensor;
+        return new ResourceEstimate(
+            RuntimeBytes + pool + GgufSteps.MappedBytes + (CopiesOfHeader * header) + (CopiesOfImatrix * imatrixBytes) + (steps.Plan.Rows.Count * BytesPerTensor),
+            steps.Layouts.Sum(layout => layout.Length) + text + (1 << 20),
+            steps.Source.Files.Sum(file => file.Length),
+            steps.Layouts.Count,
+            seconds);
+    }
 
     /// <summary>Predicts from the plan.</summary>
     /// <param name="plan">The plan.</param>
