@@ -11,7 +11,10 @@ namespace Bitsmith.Tensors.Matrices;
 /// Inputs of BF16 weights are rounded to BF16 (nearest even) and multiplied by the CPU's BF16 dot instruction, as a GPU's BF16 product does; sums are binary32. Twice as fast as
 /// binary32. Needs <see cref="HasBFloat16Dot"/>.
 /// </param>
-public sealed record ComputeOptions(int Threads, InstructionSet InstructionSet, bool BFloat16Inputs = false)
+/// <param name="BlockInputs">
+/// Inputs of weights in GGML blocks are rounded to 8 bits in blocks of 32 or 256 and multiplied in integers, as llama.cpp does: several times as fast as binary32.
+/// </param>
+public sealed record ComputeOptions(int Threads, InstructionSet InstructionSet, bool BFloat16Inputs = false, bool BlockInputs = false)
 {
     /// <summary>True where this machine has BF16 dot products (AVX512-BF16, and a system that lets kernels be assembled).</summary>
     public static bool HasBFloat16Dot => TileKernels.HasBFloat16Dot;
@@ -19,8 +22,8 @@ public sealed record ComputeOptions(int Threads, InstructionSet InstructionSet, 
     /// <summary>All cores and the fastest kernels, inputs exact.</summary>
     public static ComputeOptions Default { get; } = new(Environment.ProcessorCount, Cpu.Default);
 
-    /// <summary>All cores and the fastest kernels, BF16 dot products where the instruction set chosen has them.</summary>
-    public static ComputeOptions Fastest { get; } = Default with { BFloat16Inputs = HasBFloat16Dot && Default.InstructionSet == InstructionSet.Avx512 };
+    /// <summary>All cores and the fastest kernels: integer products of GGML blocks, BF16 dot products where the instruction set chosen has them.</summary>
+    public static ComputeOptions Fastest { get; } = Default with { BlockInputs = true, BFloat16Inputs = HasBFloat16Dot && Default.InstructionSet == InstructionSet.Avx512 };
 
     /// <summary>The fastest kernels on so many threads, or the fastest that keep inputs exact.</summary>
     public static ComputeOptions On(int threads, bool exactInputs) => (exactInputs ? Default : Fastest) with { Threads = threads };

@@ -1,19 +1,28 @@
+using System.Runtime.CompilerServices;
 using Bitsmith.Tensors.Formats.Ggml;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices.Packed;
+using Bitsmith.Tensors.Memory;
 
 namespace Bitsmith.Tensors.Matrices;
 
-/// <summary>GGML blocks.</summary>
-internal sealed class GgmlMatrix : WeightMatrix
+/// <summary>
+/// GGML blocks. With <see cref="ComputeOptions.BlockInputs"/> their codes meet inputs of 8 bits in integer products; otherwise rows are widened to binary32.
+/// </summary>
+internal sealed unsafe class GgmlMatrix : WeightMatrix
 {
+    // So few tokens meet their rows while these are still in the first-level cache.
+    private const int FewTokens = PackedTiles.MaxTokens;
+
     private readonly GgmlFormat format;
     private readonly TensorBytes blocks;
-    private readonly int rowBytes;
+    private readonly int rowBytes, packedRowBytes;
 
     public GgmlMatrix(GgmlFormat format, int rows, int columns, TensorBytes blocks)
         : base(rows, columns)
     {
         rowBytes = checked((int)format.RowBytes(columns));
+        packedRowBytes = checked(PackedStep.Count(columns) * PackedStep.WeightBytes(format.HasMinima));
         Require(blocks, (long)rows * rowBytes, nameof(blocks));
         (this.format, this.blocks) = (format, blocks);
     }
@@ -24,7 +33,92 @@ internal sealed class GgmlMatrix : WeightMatrix
 
     public override void Release() => blocks.Release();
 
-    private protected override long PanelRowBytes(ComputeOptions compute) => (long)Columns * sizeof(float);
+    private protected override long PanelRowBytes(ComputeOptions compute) => compute.BlockInputs ? packedRowBytes : (long)Columns * sizeof(float);
+
+    private protected override void Prepare(MatrixInput inputs, ComputeOptions compute)
+    {
+        if (compute.BlockInputs)
+        {
+            inputs.Packed(InputRounding.For(format), compute);
+        }
+    }
+
+    private protected override void MultiplyPanel(int first, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
+    {
+        if (!compute.BlockInputs)
+        {
+            base.MultiplyPanel(first, count, inputs, bias, outputs, compute);
+            return;
+        }
+
+        byte* packedInputs = inputs.Packed(InputRounding.For(format), compute);
+        int each = inputs.Tokens <= FewTokens ? Math.Min(PackedTiles.MaxRows, count) : count;
+        fixed (byte* panel = ThreadScratch.Take<byte>(checked(each * packedRowBytes)))
+        {
+            for (int row = 0; row < count; row += each)
+            {
+                int rows = Math.Min(each, count - row);
+                for (int i = 0; i < rows; i++)
+                {
+                    Pack(Span(first + row + i, 1), panel + (i * packedRowBytes));
+                }
+
+                Multiply(panel, rows, packedInputs, inputs, bias is null ? null : bias + row, outputs + row, compute.InstructionSet);
+            }
+        }
+    }
+
+    [SkipLocalsInit]
+    private void Multiply(byte* panel, int rows, byte* packedInputs, MatrixInput inputs, float* bias, float* outputs, InstructionSet set)
+    {
+        float* sums = stackalloc float[PackedTiles.MaxRows * PackedTiles.MaxTokens * PackedStep.Lanes];
+        PackedArguments arguments = new() { Sums = sums, WeightStride = packedRowBytes, InputStride = inputs.PackedStride, Steps = PackedStep.Count(Columns) };
+        for (int token = 0; token < inputs.Tokens; token += PackedTiles.MaxTokens)
+        {
+            int tokens = Math.Min(PackedTiles.MaxTokens, inputs.Tokens - token);
+            arguments.Inputs = packedInputs + (token * inputs.PackedStride);
+            for (int row = 0; row < rows; row += PackedTiles.MaxRows)
+            {
+                int tileRows = Math.Min(PackedTiles.MaxRows, rows - row);
+                arguments.Weights = panel + (row * packedRowBytes);
+                PackedTiles.Run(set, format.HasMinima, tileRows, tokens, &arguments);
+                for (int i = 0; i < tileRows * tokens; i++)
+                {
+                    (int r, int t) = Math.DivRem(i, tokens);
+                    float total = DotProduct.Total(new Span<float>(sums + (i * PackedStep.Lanes), PackedStep.Lanes));
+                    outputs[((token + t) * (nint)Rows) + row + r] = bias is null ? total : total + bias[row + r];
+                }
+            }
+        }
+    }
+
+    /// <summary>Unpacks a row into steps.</summary>
+    [SkipLocalsInit]
+    private void Pack(ReadOnlySpan<byte> row, byte* target)
+    {
+        Span<sbyte> codes = stackalloc sbyte[PackedStep.Codes];
+        Span<float> scales = stackalloc float[PackedStep.Lanes], minima = stackalloc float[PackedStep.Lanes];
+        int stepBytes = PackedStep.Columns / format.BlockValues * format.BlockBytes;
+        for (; !row.IsEmpty; row = row[Math.Min(stepBytes, row.Length)..], target += PackedStep.WeightBytes(format.HasMinima))
+        {
+            int groups = PackedStep.Lanes;
+            if (row.Length < stepBytes)
+            {
+                groups = row.Length / format.BlockBytes * format.BlockValues / Unpacking.Group;
+                codes.Clear();
+                scales.Clear();
+                minima.Clear();
+            }
+
+            format.Unpack(row[..Math.Min(stepBytes, row.Length)], codes[..(groups * Unpacking.Group)], scales[..groups], minima[..groups]);
+            PackedStep.Interleave(codes, target, 0x80);
+            PackedStep.Interleave(scales, (float*)(target + PackedStep.WeightScalesAt));
+            if (format.HasMinima)
+            {
+                PackedStep.Interleave(minima, (float*)(target + PackedStep.WeightMinimaAt));
+            }
+        }
+    }
 
     private ReadOnlySpan<byte> Span(int first, int count) => blocks.Span((long)first * rowBytes, checked(count * rowBytes));
 }

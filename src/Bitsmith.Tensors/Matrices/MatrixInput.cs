@@ -1,5 +1,6 @@
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
+using Bitsmith.Tensors.Matrices.Packed;
 using Bitsmith.Tensors.Memory;
 using Bitsmith.Tensors.Threading;
 
@@ -11,6 +12,8 @@ namespace Bitsmith.Tensors.Matrices;
 public sealed unsafe class MatrixInput : IDisposable
 {
     private readonly AlignedMemory rounded = new();
+    private readonly AlignedMemory[] packed = [new(), new()];
+    private readonly bool[] isPacked = new bool[2];
     private bool isRounded;
     private MatrixInput? quantized;
     private float[] quantizedValues = [];
@@ -28,6 +31,9 @@ public sealed unsafe class MatrixInput : IDisposable
     /// <summary>Bytes from a token to the next in <see cref="BFloat16"/>: a line more than the columns need, so that the rows of a tile do not meet in one cache set.</summary>
     internal nint BFloat16Stride => (((nint)Columns * 2) + 127) / 64 * 64;
 
+    /// <summary>Bytes from a token to the next in <see cref="Packed"/>: a line more than the steps need, as for <see cref="BFloat16Stride"/>.</summary>
+    internal nint PackedStride => ((nint)PackedStep.Count(Columns) * PackedStep.InputBytes) + 64;
+
     /// <summary>Takes new inputs; they must not change until the products are made.</summary>
     /// <param name="values">tokens × columns.</param>
     /// <param name="tokens">Number of tokens, at least 1.</param>
@@ -41,6 +47,7 @@ public sealed unsafe class MatrixInput : IDisposable
 
         (Values, Tokens, Columns) = (values, tokens, values.Length / tokens);
         (isRounded, quantizedGroup) = (false, null);
+        isPacked.AsSpan().Clear();
     }
 
     /// <summary>These inputs, quantized to FP8 in groups and back; see <see cref="Fp8Activations"/>.</summary>
@@ -69,6 +76,7 @@ public sealed unsafe class MatrixInput : IDisposable
     public void Dispose()
     {
         rounded.Dispose();
+        Array.ForEach(packed, memory => memory.Dispose());
         quantized?.Dispose();
     }
 
@@ -83,6 +91,25 @@ public sealed unsafe class MatrixInput : IDisposable
         }
 
         return rounded.Start;
+    }
+
+    /// <summary>The inputs rounded to 8-bit blocks, in steps; rows are <see cref="PackedStride"/> apart.</summary>
+    internal byte* Packed(InputBlocks blocks, ComputeOptions compute)
+    {
+        AlignedMemory memory = packed[(int)blocks];
+        if (!isPacked[(int)blocks])
+        {
+            byte* target = memory.Require(Tokens * PackedStride);
+            compute.Run(Tokens, new Packing(Values, blocks, target, PackedStride, Columns, compute));
+            isPacked[(int)blocks] = true;
+        }
+
+        return memory.Start;
+    }
+
+    private readonly struct Packing(ReadOnlyMemory<float> values, InputBlocks blocks, byte* target, nint stride, int columns, ComputeOptions compute) : IParallelWork
+    {
+        public void Run(int token) => InputRounding.Pack(blocks, values.Span.Slice(token * columns, columns), target + (token * stride), compute.InstructionSet);
     }
 
     private readonly struct Rounding(ReadOnlyMemory<float> values, byte* target, nint stride, int columns, ComputeOptions compute) : IParallelWork

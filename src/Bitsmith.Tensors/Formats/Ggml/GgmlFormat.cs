@@ -98,6 +98,20 @@ public abstract class GgmlFormat
         }
     }
 
+    /// <summary>True where values have an offset besides their factor.</summary>
+    internal virtual bool HasMinima => false;
+
+    /// <summary>
+    /// Unpacks whole blocks to integers: value i is scales[i / 16] · codes[i] - minima[i / 16], which is what <see cref="Decode"/> gives but for the rounding of its sums and products. What
+    /// integer dot products read.
+    /// </summary>
+    /// <param name="blocks">Blocks of at most 256 values together.</param>
+    /// <param name="codes">Receives a signed byte for each value.</param>
+    /// <param name="scales">Receives a factor for each sixteen values.</param>
+    /// <param name="minima">Receives an offset for each sixteen values where <see cref="HasMinima"/>; left alone otherwise.</param>
+    /// <exception cref="NotSupportedException">The type holds single numbers.</exception>
+    internal abstract void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima);
+
     /// <summary>Decodes whole blocks by vector kernels; false where there are none for the instruction set.</summary>
     private protected virtual bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) => false;
 

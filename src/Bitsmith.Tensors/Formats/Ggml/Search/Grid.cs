@@ -16,6 +16,7 @@ internal sealed class Grid
     private static readonly byte[] Resource = Load();
 
     private readonly float[] values;
+    private readonly ulong[] bytes;
 
     // The points whose first half has code c are starts[c] to starts[c + 1] of the two lists.
     private readonly int[] starts;
@@ -41,6 +42,7 @@ internal sealed class Grid
             }
         }
 
+        bytes = [.. Enumerable.Range(0, count).Select(point => Point(point).ToArray().Reverse().Aggregate(0UL, (word, value) => (word << 8) | (byte)(sbyte)value))];
         int[] order = [.. Enumerable.Range(0, count).OrderBy(point => first[point]).ThenBy(point => point)];
         indices = [.. order.Select(point => (short)point)];
         secondHalves = [.. order.Select(point => (short)second[point])];
@@ -73,6 +75,9 @@ internal sealed class Grid
 
     /// <summary>The coordinates of a point.</summary>
     public ReadOnlySpan<float> Point(int index) => values.AsSpan(index * Dimensions, Dimensions);
+
+    /// <summary>The coordinates of a point as signed bytes, the first lowest.</summary>
+    public ulong Bytes(int index) => bytes[index];
 
     /// <summary>
     /// Adds up costs for half a point: from <see cref="Levels"/> costs for each of its coordinates, one after another, to the cost of each of the

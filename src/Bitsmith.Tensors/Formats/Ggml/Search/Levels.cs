@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
@@ -200,6 +201,9 @@ internal readonly struct Iq4Levels : ILevels
     private static readonly float[] Table = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
     private static readonly float[] Midpoints = [.. Table.Zip(Table.Skip(1), (low, high) => (low + high) / 2), float.PositiveInfinity];
 
+    /// <summary>The level of each code.</summary>
+    public static Vector128<sbyte> Bytes => Vector128.Create(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+
     public static float Lowest => -127;
 
     public static float Highest => 113;
@@ -240,6 +244,9 @@ internal readonly struct Fp4Levels : ILevels
 {
     private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-12), .. LevelPlaces.AroundAndBeyond(12)];
     private static readonly float[] Table = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+    /// <summary>The level of each code.</summary>
+    public static Vector128<sbyte> Bytes => Vector128.Create(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
 
     public static float Lowest => -12;
 

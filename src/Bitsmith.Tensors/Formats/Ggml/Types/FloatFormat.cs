@@ -10,6 +10,8 @@ internal sealed class FloatFormat(GgmlType type, ElementType element) : GgmlForm
 
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values) => ElementConversion.ToSingle(element, block, values);
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima) => throw new NotSupportedException($"{Name} has no blocks.");
+
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
     {
         Span<float> part = stackalloc float[512];

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -14,13 +15,7 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
 
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
-        int bits = 0;
-        for (int i = 0; i < 4; i++)
-        {
-            bits |= BinaryPrimitives.ReadUInt16LittleEndian(block[(48 + (2 * i))..]) >> 12 << (4 * i);
-        }
-
-        float d = (float)BitConverter.UInt16BitsToHalf((ushort)bits);
+        float d = Scale(block);
         for (int run = 0; run < 32; run++)
         {
             int nibble = (block[32 + (run / 2)] >> (run % 2 * 4)) & 15;
@@ -31,6 +26,19 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
             {
                 values[(8 * run) + i] = step * (point[i] + shift);
             }
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = Scale(blocks) / 8;
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int run = 0; run < 32; run++)
+        {
+            int nibble = (blocks[32 + (run / 2)] >> (run % 2 * 4)) & 15;
+            int scale = (BinaryPrimitives.ReadUInt16LittleEndian(blocks[(48 + (run / 8 * 2))..]) >> (run / 2 % 4 * 3)) & 7;
+            scales[run / 2] = d * ((2 * scale) + 1);
+            words[run] = ShiftedPoints.Eighths(blocks[run] | ((nibble & 7) << 8), (nibble & 8) != 0);
         }
     }
 
@@ -66,5 +74,16 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
 
             BinaryPrimitives.WriteUInt16LittleEndian(block[(48 + (2 * i))..], (ushort)word);
         }
+    }
+
+    private static float Scale(ReadOnlySpan<byte> block)
+    {
+        int bits = 0;
+        for (int i = 0; i < 4; i++)
+        {
+            bits |= BinaryPrimitives.ReadUInt16LittleEndian(block[(48 + (2 * i))..]) >> 12 << (4 * i);
+        }
+
+        return (float)BitConverter.UInt16BitsToHalf((ushort)bits);
     }
 }

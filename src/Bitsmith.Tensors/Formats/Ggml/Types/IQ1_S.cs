@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -24,6 +25,19 @@ internal sealed class IQ1_S() : GgmlFormat(GgmlType.IQ1_S, 256, 50)
             {
                 values[(8 * run) + i] = step * (point[i] + shift);
             }
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        // Eight times the point, plus or minus one.
+        float d = HalfScale.Read(blocks) / 8;
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int run = 0; run < 32; run++)
+        {
+            int word = BinaryPrimitives.ReadUInt16LittleEndian(blocks[(34 + (run / 4 * 2))..]);
+            scales[run / 2] = d * ((2 * ((word >> 12) & 7)) + 1);
+            words[run] = ShiftedPoints.Eighths(blocks[2 + run] | (((word >> (run % 4 * 3)) & 7) << 8), (word & 0x8000) != 0);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -18,6 +19,18 @@ internal sealed class IQ2_S() : GgmlFormat(GgmlType.IQ2_S, 256, 82)
         {
             int point = block[2 + run] | (((block[66 + (run / 4)] >> (run % 4 * 2)) & 3) << 8), scale = (block[74 + (run / 4)] >> (run / 2 % 2 * 4)) & 15;
             Signs.Apply(d * (0.5f + scale) * 0.25f, Grid.Iq2S.Point(point), block[34 + run], values.Slice(8 * run, 8));
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = HalfScale.Read(blocks);
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int run = 0; run < 32; run++)
+        {
+            int point = blocks[2 + run] | (((blocks[66 + (run / 4)] >> (run % 4 * 2)) & 3) << 8), scale = (blocks[74 + (run / 4)] >> (run / 2 % 2 * 4)) & 15;
+            scales[run / 2] = d * (0.5f + scale) * 0.25f;
+            words[run] = Unpacking.Signed(Grid.Iq2S.Bytes(point), blocks[34 + run]);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -19,6 +20,18 @@ internal sealed class IQ2_XS() : GgmlFormat(GgmlType.IQ2_XS, 256, 74)
         {
             int word = BinaryPrimitives.ReadUInt16LittleEndian(block[(2 + (2 * run))..]), scale = (block[66 + (run / 4)] >> (run / 2 % 2 * 4)) & 15;
             Signs.Apply(d * (0.5f + scale) * 0.25f, Grid.Iq2Xs.Point(word & 511), EvenSigns.Expand(word >> 9), values.Slice(8 * run, 8));
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = HalfScale.Read(blocks);
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int run = 0; run < 32; run++)
+        {
+            int word = BinaryPrimitives.ReadUInt16LittleEndian(blocks[(2 + (2 * run))..]), scale = (blocks[66 + (run / 4)] >> (run / 2 % 2 * 4)) & 15;
+            scales[run / 2] = d * (0.5f + scale) * 0.25f;
+            words[run] = Unpacking.Signed(Grid.Iq2Xs.Bytes(word & 511), EvenSigns.Expand(word >> 9));
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -24,6 +25,22 @@ internal sealed class IQ2_XXS() : GgmlFormat(GgmlType.IQ2_XXS, 256, 66)
             {
                 int signs = EvenSigns.Expand((int)(word >> (7 * run)) & 127);
                 Signs.Apply(step, Grid.Iq2Xxs.Point(bytes[run]), signs, values.Slice((32 * group) + (8 * run), 8));
+            }
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = HalfScale.Read(blocks);
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int group = 0; group < 8; group++)
+        {
+            ReadOnlySpan<byte> bytes = blocks.Slice(2 + (8 * group), 8);
+            uint word = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]);
+            scales[2 * group] = scales[(2 * group) + 1] = d * (0.5f + (word >> 28)) * 0.25f;
+            for (int run = 0; run < 4; run++)
+            {
+                words[(4 * group) + run] = Unpacking.Signed(Grid.Iq2Xxs.Bytes(bytes[run]), EvenSigns.Expand((int)(word >> (7 * run)) & 127));
             }
         }
     }

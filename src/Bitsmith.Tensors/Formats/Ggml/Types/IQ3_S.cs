@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -18,6 +19,19 @@ internal sealed class IQ3_S() : GgmlFormat(GgmlType.IQ3_S, 256, 110)
         {
             int point = block[2 + quad] | (((block[66 + (quad / 8)] >> (quad % 8)) & 1) << 8), scale = (block[106 + (quad / 16)] >> (quad / 8 % 2 * 4)) & 15;
             Signs.Apply(d * (1 + (2 * scale)), Grid.Iq3S.Point(point), block[74 + (quad / 2)] >> (quad % 2 * 4), values.Slice(4 * quad, 4));
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = HalfScale.Read(blocks);
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int run = 0; run < 32; run++)
+        {
+            int ninth = blocks[66 + (run / 4)] >> (run % 4 * 2), scale = (blocks[106 + (run / 8)] >> (run / 4 % 2 * 4)) & 15;
+            scales[run / 2] = d * (1 + (2 * scale));
+            ulong point = Grid.Iq3S.Bytes(blocks[2 + (2 * run)] | ((ninth & 1) << 8)) | (Grid.Iq3S.Bytes(blocks[3 + (2 * run)] | ((ninth & 2) << 7)) << 32);
+            words[run] = Unpacking.Signed(point, blocks[74 + run]);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -22,6 +23,19 @@ internal sealed class IQ3_XXS() : GgmlFormat(GgmlType.IQ3_XXS, 256, 98)
             int signs = EvenSigns.Expand((int)(word >> (run % 4 * 7)) & 127);
             Signs.Apply(step, Grid.Iq3Xxs.Point(block[2 + (2 * run)]), signs, values.Slice(8 * run, 4));
             Signs.Apply(step, Grid.Iq3Xxs.Point(block[3 + (2 * run)]), signs >> 4, values.Slice((8 * run) + 4, 4));
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = HalfScale.Read(blocks);
+        Span<ulong> words = MemoryMarshal.Cast<sbyte, ulong>(codes);
+        for (int run = 0; run < 32; run++)
+        {
+            uint word = BinaryPrimitives.ReadUInt32LittleEndian(blocks[(66 + (run / 4 * 4))..]);
+            scales[run / 2] = d * (0.5f + (word >> 28)) * 0.5f;
+            ulong point = Grid.Iq3Xxs.Bytes(blocks[2 + (2 * run)]) | (Grid.Iq3Xxs.Bytes(blocks[3 + (2 * run)]) << 32);
+            words[run] = Unpacking.Signed(point, EvenSigns.Expand((int)(word >> (run % 4 * 7)) & 127));
         }
     }
 

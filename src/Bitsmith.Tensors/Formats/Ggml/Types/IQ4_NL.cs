@@ -15,6 +15,15 @@ internal sealed class IQ4_NL() : GgmlFormat(GgmlType.IQ4_NL, 32, 18), ILaneEncod
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[18..])
+        {
+            scales[group] = scales[group + 1] = HalfScale.Read(blocks);
+            Unpacking.NibbleLevels(blocks[2..], Iq4Levels.Bytes, codes.Slice(16 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

@@ -25,6 +25,18 @@ internal sealed class IQ4_XS() : GgmlFormat(GgmlType.IQ4_XS, 256, 136), ILaneEnc
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        float d = HalfScale.Read(blocks);
+        int upper = BinaryPrimitives.ReadUInt16LittleEndian(blocks[2..]);
+        for (int group = 0; group < 8; group++)
+        {
+            int scale = ((blocks[4 + (group / 2)] >> (group % 2 * 4)) & 15) | (((upper >> (2 * group)) & 3) << 4);
+            scales[2 * group] = scales[(2 * group) + 1] = d * (scale - 32);
+            Unpacking.NibbleLevels(blocks[(8 + (16 * group))..], Iq4Levels.Bytes, codes.Slice(32 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 2;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

@@ -20,6 +20,15 @@ internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17), ILaneEncoder
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[17..])
+        {
+            scales[group] = scales[group + 1] = Scale(blocks[0]);
+            Unpacking.NibbleLevels(blocks[1..], Fp4Levels.Bytes, codes.Slice(16 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     static int IListedScales.Highest => HighestExponent;

@@ -21,6 +21,21 @@ internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36), ILaneEncoder
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group++)
+        {
+            ReadOnlySpan<byte> block = blocks.Slice(group / 4 * 36, 36);
+            scales[group] = Scale(block[group % 4]);
+            for (int j = 0; j < 8; j++)
+            {
+                byte both = block[4 + (group % 4 * 8) + j];
+                codes[(16 * group) + j] = Fp4Levels.Bytes[both & 15];
+                codes[(16 * group) + 8 + j] = Fp4Levels.Bytes[both >> 4];
+            }
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 4;
 
     static int IListedScales.Highest => HighestScale;

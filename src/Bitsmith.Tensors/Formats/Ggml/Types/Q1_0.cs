@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -12,6 +13,20 @@ internal sealed class Q1_0() : GgmlFormat(GgmlType.Q1_0, 128, 18)
         for (int i = 0; i < 128; i++)
         {
             values[i] = ((block[2 + (i / 8)] >> (i % 8)) & 1) != 0 ? d : -d;
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group++)
+        {
+            ReadOnlySpan<byte> block = blocks.Slice(group / 8 * 18, 18);
+            scales[group] = HalfScale.Read(block);
+            int bits = BinaryPrimitives.ReadUInt16LittleEndian(block[(2 + (group % 8 * 2))..]);
+            for (int i = 0; i < 16; i++)
+            {
+                codes[(16 * group) + i] = (sbyte)((((bits >> i) & 1) * 2) - 1);
+            }
         }
     }
 

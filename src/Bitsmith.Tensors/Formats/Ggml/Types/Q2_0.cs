@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -12,6 +13,20 @@ internal sealed class Q2_0() : GgmlFormat(GgmlType.Q2_0, 64, 18), ILaneEncoder
         for (int i = 0; i < 64; i++)
         {
             values[i] = d * (((block[2 + (i / 4)] >> (i % 4 * 2)) & 3) - 1);
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group++)
+        {
+            ReadOnlySpan<byte> block = blocks.Slice(group / 4 * 18, 18);
+            scales[group] = HalfScale.Read(block);
+            uint bits = BinaryPrimitives.ReadUInt32LittleEndian(block[(2 + (group % 4 * 4))..]);
+            for (int i = 0; i < 16; i++)
+            {
+                codes[(16 * group) + i] = (sbyte)((int)((bits >> (2 * i)) & 3) - 1);
+            }
         }
     }
 

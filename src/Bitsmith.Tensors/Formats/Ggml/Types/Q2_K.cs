@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -14,6 +15,16 @@ internal sealed class Q2_K() : GgmlFormat(GgmlType.Q2_K, 256, 84), ILaneEncoder
             byte scales = block[i / 16];
             values[i] = (d * (scales & 15) * Bits.Pair(block[16..], i)) - (m * (scales >> 4));
         }
+    }
+
+    internal override bool HasMinima => true;
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        Vector128<byte> both = Vector128.Create(blocks);
+        Unpacking.Factors((both & Vector128.Create((byte)15)).AsSByte(), HalfScale.Read(blocks[80..]), scales);
+        Unpacking.Factors((both >>> 4).AsSByte(), HalfScale.Read(blocks[82..]), minima);
+        Unpacking.Pairs(blocks[16..], 0, codes);
     }
 
     static int ILaneEncoder.BatchBlocks => 1;

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -20,6 +22,22 @@ internal sealed class Q3_K() : GgmlFormat(GgmlType.Q3_K, 256, 110), ILaneEncoder
             int scale = ((scales[group % 8] >> (group / 8 * 4)) & 15) | (((scales[8 + (group % 4)] >> (group / 4 * 2)) & 3) << 4);
             int code = Bits.Pair(block[32..], i) | (((block[i % 32] >> (i / 32)) & 1) << 2);
             values[i] = d * (scale - 32) * (code - 4);
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        const ulong Nibble = 0x0F0F_0F0F_0F0F_0F0F, Pair = 0x0303_0303_0303_0303;
+        ulong lower = BinaryPrimitives.ReadUInt64LittleEndian(blocks[96..]), upper = BinaryPrimitives.ReadUInt32LittleEndian(blocks[104..]);
+        upper |= upper >> 2 << 32; // the scales of groups 0 to 3 and 4 to 7, behind them those of 8 to 15
+        Vector128<sbyte> factors = Vector128.Create((lower & Nibble) | ((upper & Pair) << 4), ((lower >> 4) & Nibble) | (((upper >> 4) & Pair) << 4)).AsSByte();
+        Unpacking.Factors(factors - Vector128.Create((sbyte)32), HalfScale.Read(blocks[108..]), scales);
+        Vector256<byte> third = Vector256.Create(blocks), three = Vector256.Create((byte)3), four = Vector256.Create((byte)4);
+        for (int k = 0; k < 8; k++)
+        {
+            Vector256<byte> code = (Vector256.Create(blocks[(32 + (k / 4 * 32))..]) >>> (k % 4 * 2)) & three;
+            code |= Vector256.Equals((third >>> k) & Vector256<byte>.One, Vector256<byte>.One) & four;
+            (code - four).AsSByte().CopyTo(codes[(32 * k)..]);
         }
     }
 

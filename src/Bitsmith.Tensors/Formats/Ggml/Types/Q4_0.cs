@@ -25,6 +25,15 @@ internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneDecoder, 
         TLanes.Store32(TLanes.MultiplyF(d, LaneDecoding.ToSingle(bytes >>> 4, 8)), ref values[16]);
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[18..])
+        {
+            scales[group] = scales[group + 1] = HalfScale.Read(blocks);
+            Unpacking.Nibbles(blocks[2..], 8, codes.Slice(16 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

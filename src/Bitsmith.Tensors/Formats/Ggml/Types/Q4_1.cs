@@ -15,6 +15,18 @@ internal sealed class Q4_1() : GgmlFormat(GgmlType.Q4_1, 32, 20), ILaneEncoder
         }
     }
 
+    internal override bool HasMinima => true;
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[20..])
+        {
+            scales[group] = scales[group + 1] = HalfScale.Read(blocks);
+            minima[group] = minima[group + 1] = -HalfScale.Read(blocks[2..]);
+            Unpacking.Nibbles(blocks[4..], 0, codes.Slice(16 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

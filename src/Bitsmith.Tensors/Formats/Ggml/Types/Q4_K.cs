@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -43,6 +44,22 @@ internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneDecoder
                 TLanes.Store32(TLanes.SubtractF(TLanes.MultiplyF(lowStep, low), lowOffset), ref values[(64 * pair) + l]);
                 TLanes.Store32(TLanes.SubtractF(TLanes.MultiplyF(highStep, high), highOffset), ref values[(64 * pair) + 32 + l]);
             }
+        }
+    }
+
+    internal override bool HasMinima => true;
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        SixBitPairs.Read(blocks[4..], out ulong factors, out ulong offsets);
+        Unpacking.PairFactors(factors, HalfScale.Read(blocks), scales);
+        Unpacking.PairFactors(offsets, HalfScale.Read(blocks[2..]), minima);
+        Vector256<byte> nibble = Vector256.Create((byte)15);
+        for (int pair = 0; pair < 4; pair++)
+        {
+            Vector256<byte> both = Vector256.Create(blocks[(16 + (32 * pair))..]);
+            (both & nibble).AsSByte().CopyTo(codes[(64 * pair)..]);
+            (both >>> 4).AsSByte().CopyTo(codes[((64 * pair) + 32)..]);
         }
     }
 

@@ -15,6 +15,15 @@ internal sealed class Q5_0() : GgmlFormat(GgmlType.Q5_0, 32, 22), ILaneEncoder
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[22..])
+        {
+            scales[group] = scales[group + 1] = HalfScale.Read(blocks);
+            Unpacking.FiveBits(blocks[2..], 16, codes.Slice(16 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

@@ -15,6 +15,18 @@ internal sealed class Q5_1() : GgmlFormat(GgmlType.Q5_1, 32, 24), ILaneEncoder
         }
     }
 
+    internal override bool HasMinima => true;
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[24..])
+        {
+            scales[group] = scales[group + 1] = HalfScale.Read(blocks);
+            minima[group] = minima[group + 1] = -HalfScale.Read(blocks[2..]);
+            Unpacking.FiveBits(blocks[4..], 0, codes.Slice(16 * group, 32));
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

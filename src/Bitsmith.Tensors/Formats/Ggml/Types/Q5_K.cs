@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -19,6 +20,22 @@ internal sealed class Q5_K() : GgmlFormat(GgmlType.Q5_K, 256, 176), ILaneEncoder
                 int code = ((bytes[l] >> (group % 2 * 4)) & 15) | (((fifth[l] >> group) & 1) << 4);
                 values[(32 * group) + l] = (step * code) - offset;
             }
+        }
+    }
+
+    internal override bool HasMinima => true;
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        SixBitPairs.Read(blocks[4..], out ulong factors, out ulong offsets);
+        Unpacking.PairFactors(factors, HalfScale.Read(blocks), scales);
+        Unpacking.PairFactors(offsets, HalfScale.Read(blocks[2..]), minima);
+        Vector256<byte> nibble = Vector256.Create((byte)15), fifth = Vector256.Create(blocks[16..]), sixteen = Vector256.Create((byte)16);
+        for (int pair = 0; pair < 4; pair++, fifth >>>= 2)
+        {
+            Vector256<byte> both = Vector256.Create(blocks[(48 + (32 * pair))..]);
+            ((both & nibble) | ((fifth << 4) & sixteen)).AsSByte().CopyTo(codes[(64 * pair)..]);
+            ((both >>> 4) | ((fifth << 3) & sixteen)).AsSByte().CopyTo(codes[((64 * pair) + 32)..]);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -32,6 +33,22 @@ internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder
             TLanes upper = (TLanes.Load8(in block[128 + (i / 128 * 32) + (i % 32)]) >>> (i % 128 / 32 * 2)) & pair;
             TLanes step = LaneMath.Single<TLanes>(d * (sbyte)block[192 + (i / 16)]);
             TLanes.Store32(TLanes.MultiplyF(step, LaneDecoding.ToSingle(lower | (upper << 4), 32)), ref values[i]);
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        Unpacking.Factors(Vector128.Create(blocks[192..]).AsSByte(), HalfScale.Read(blocks[208..]), scales);
+        Vector256<byte> nibble = Vector256.Create((byte)15), upper = Vector256.Create((byte)0x30);
+        Vector256<sbyte> shift = Vector256.Create((sbyte)32);
+        for (int half = 0; half < 2; half++)
+        {
+            Vector256<byte> first = Vector256.Create(blocks[(64 * half)..]), second = Vector256.Create(blocks[((64 * half) + 32)..]), pairs = Vector256.Create(blocks[(128 + (32 * half))..]);
+            Span<sbyte> target = codes.Slice(128 * half, 128);
+            (((first & nibble) | ((pairs << 4) & upper)).AsSByte() - shift).CopyTo(target);
+            (((second & nibble) | ((pairs << 2) & upper)).AsSByte() - shift).CopyTo(target[32..]);
+            (((first >>> 4) | (pairs & upper)).AsSByte() - shift).CopyTo(target[64..]);
+            (((second >>> 4) | ((pairs >>> 2) & upper)).AsSByte() - shift).CopyTo(target[96..]);
         }
     }
 

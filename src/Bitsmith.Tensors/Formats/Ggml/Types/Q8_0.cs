@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -25,6 +26,15 @@ internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder, 
         {
             TLanes code = LaneDecoding.ToSingle(TLanes.Load8(in block[2 + i]) ^ sign, 128);
             TLanes.Store32(TLanes.MultiplyF(d, code), ref values[i]);
+        }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        for (int group = 0; group < scales.Length; group += 2, blocks = blocks[34..])
+        {
+            scales[group] = scales[group + 1] = HalfScale.Read(blocks);
+            MemoryMarshal.Cast<byte, sbyte>(blocks.Slice(2, 32)).CopyTo(codes[(16 * group)..]);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
@@ -16,6 +17,12 @@ internal sealed class Q8_K() : GgmlFormat(GgmlType.Q8_K, 256, 292)
         {
             values[i] = d * (sbyte)block[4 + i];
         }
+    }
+
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        scales.Fill(BinaryPrimitives.ReadSingleLittleEndian(blocks));
+        MemoryMarshal.Cast<byte, sbyte>(blocks.Slice(4, 256)).CopyTo(codes);
     }
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>
@@ -9,6 +11,15 @@ internal static class SixBitPairs
     public static (int Scale, int Minimum) Read(ReadOnlySpan<byte> bytes, int group) => group < 4
         ? (bytes[group] & 63, bytes[group + 4] & 63)
         : ((bytes[group + 4] & 15) | (bytes[group - 4] >> 6 << 4), (bytes[group + 4] >> 4) | (bytes[group] >> 6 << 4));
+
+    /// <summary>All eight scales and minima, a byte each.</summary>
+    public static void Read(ReadOnlySpan<byte> bytes, out ulong scales, out ulong minima)
+    {
+        const uint Six = 0x3F3F_3F3F, Nibble = 0x0F0F_0F0F, Upper = 0x3030_3030;
+        uint first = BinaryPrimitives.ReadUInt32LittleEndian(bytes), second = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]), third = BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]);
+        scales = (first & Six) | ((ulong)((third & Nibble) | ((first >> 2) & Upper)) << 32);
+        minima = (second & Six) | ((ulong)(((third >> 4) & Nibble) | ((second >> 2) & Upper)) << 32);
+    }
 
     public static void Write(ReadOnlySpan<int> scales, ReadOnlySpan<int> minima, Span<byte> bytes)
     {

@@ -22,6 +22,16 @@ internal sealed class TQ1_0() : GgmlFormat(GgmlType.TQ1_0, 256, 54), ILaneEncode
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        scales.Fill(HalfScale.Read(blocks[52..]));
+        for (int i = 0; i < 256; i++)
+        {
+            (int place, int digit) = Place(i);
+            codes[i] = (sbyte)((((blocks[place] * Powers[digit]) & 255) * 3 >> 8) - 1);
+        }
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>

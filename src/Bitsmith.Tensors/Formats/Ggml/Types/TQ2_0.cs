@@ -15,6 +15,12 @@ internal sealed class TQ2_0() : GgmlFormat(GgmlType.TQ2_0, 256, 66), ILaneEncode
         }
     }
 
+    internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)
+    {
+        scales.Fill(HalfScale.Read(blocks[64..]));
+        Unpacking.Pairs(blocks, 1, codes);
+    }
+
     static int ILaneEncoder.BatchBlocks => 16;
 
     private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
