@@ -28,7 +28,7 @@ internal static class ImatrixReport
             {
                 table.Row(
                     Label(row.Layer, found), row.Tensor, Number(row.Mean), Number(row.StandardDeviation), Number(row.Skewness), Number(row.Kurtosis), Number(row.Entropy, 2),
-                    Number((float)row.SumSquares), Number(row.Change?.Gain, 2), Number(row.Change?.Distance), Number(row.Change?.Pearson), Number(row.Change?.Covariance));
+                    Number(row.SumSquares), Number(row.Change?.Gain, 2), Number(row.Change?.Distance), Number(row.Change?.Pearson), Number(row.Change?.Covariance));
             }
 
             table.AddTo(terminal);
@@ -49,10 +49,10 @@ internal static class ImatrixReport
     private static string Label(int? layer, ImatrixStatistics statistics) =>
         layer is not int number ? "-" : number >= statistics.FirstNextnLayer ? $"mtp{number - statistics.FirstNextnLayer}" : number.ToString(CultureInfo.InvariantCulture);
 
-    private static string Number(float? value, int digits = 4) => value is float number && float.IsFinite(number) ? number.ToString($"F{digits}", CultureInfo.InvariantCulture) : "-";
+    private static string Number(double? value, int digits = 4) => value is double number && double.IsFinite(number) ? number.ToString($"F{digits}", CultureInfo.InvariantCulture) : "-";
 
     private static ImatrixTensorRow TensorRow(TensorStatistics row) => new(
-        row.Tensor, row.Layer, row.Elements, row.OfSquares, (float)row.SumSquares, row.Mean, row.StandardDeviation, row.Skewness, row.Kurtosis, Finite(row.Entropy),
+        row.Tensor, row.Layer, row.Elements, row.OfSquares, row.SumSquares, row.Mean, row.StandardDeviation, row.Skewness, row.Kurtosis, Finite(row.Entropy),
         Finite(row.Change?.Gain), Finite(row.Change?.Distance), Finite(row.Change?.Cosine), Finite(row.Change?.Pearson), Finite(row.Change?.Covariance));
 
     private static ImatrixLayerRow LayerRow(LayerStatistics row) => new(
@@ -65,7 +65,7 @@ internal sealed record ImatrixSummary(
     string? File, IReadOnlyList<string> Datasets, int ChunkCount, int? ChunkSize, int TensorCount, IReadOnlyList<ImatrixTensorRow>? Tensors, IReadOnlyList<ImatrixLayerRow>? Layers);
 
 internal sealed record ImatrixTensorRow(
-    string Tensor, int? Layer, long Elements, bool OfSquares, float SumSq, float Mean, float StdDeviation, float Skewness, float Kurtosis, float? HNorm, float? Gain, float? L2Dist, float? Cossim, float? Pearson, float? Covariance);
+    string Tensor, int? Layer, long Elements, bool OfSquares, double SumSq, float Mean, float StdDeviation, float Skewness, float Kurtosis, float? HNorm, float? Gain, float? L2Dist, float? Cossim, float? Pearson, float? Covariance);
 
 internal sealed record ImatrixLayerRow(int Layer, float SumSq, float? Gain, float? L2Dist, float? Cossim, float? Pearson, float? Covariance);
 
