@@ -2,6 +2,7 @@ using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.Imatrix;
 using Bitsmith.Evaluation.Texts;
 using Bitsmith.Quantization.Calibration;
+using Bitsmith.Quantization.Tests.Conversion;
 
 namespace Bitsmith.Interop.Tests;
 
