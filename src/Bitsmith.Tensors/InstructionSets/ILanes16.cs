@@ -6,7 +6,7 @@ namespace Bitsmith.Tensors.InstructionSets;
 /// (encoded bytes and error sums) are identical for every instruction set.
 /// </summary>
 /// <remarks>
-/// Lanes hold raw bits; methods that end in <c>F</c> read them as binary32. No operation is fused but <see cref="MultiplyAddF"/>.
+/// Lanes hold raw bits; methods that end in <c>F</c> read them as binary32. No operation is fused but <see cref="FusedF"/> and <see cref="MultiplyAddF"/>.
 /// Loads and stores take a reference to the first of sixteen elements: the caller guarantees that all sixteen exist.
 /// </remarks>
 internal interface ILanes16<TSelf>
@@ -58,6 +58,9 @@ internal interface ILanes16<TSelf>
 
     static abstract TSelf DivideF(TSelf left, TSelf right);
 
+    /// <summary>left * right + addend with a single rounding, on every set; without the instruction it is slow.</summary>
+    static abstract TSelf FusedF(TSelf left, TSelf right, TSelf addend);
+
     /// <summary>left * right + addend, fused where the instruction set can: the only operation whose last bit may differ between sets.</summary>
     static abstract TSelf MultiplyAddF(TSelf left, TSelf right, TSelf addend);
 
@@ -73,13 +76,13 @@ internal interface ILanes16<TSelf>
     /// <summary>Swaps lanes 2i and 2i + 1.</summary>
     static abstract TSelf SwapPairs(TSelf value);
 
-    /// <summary>Larger of two values below 2^31.</summary>
+    /// <summary>Larger of two signed integers.</summary>
     static abstract TSelf Max(TSelf left, TSelf right);
 
-    /// <summary>Smaller of two values below 2^31.</summary>
+    /// <summary>Smaller of two signed integers.</summary>
     static abstract TSelf Min(TSelf left, TSelf right);
 
-    /// <summary>All ones where left is below right; both below 2^31.</summary>
+    /// <summary>All ones where left is below right, as signed integers.</summary>
     static abstract TSelf Less(TSelf left, TSelf right);
 
     /// <summary>All ones where left is below right, both read as binary32; zero where one is NaN.</summary>

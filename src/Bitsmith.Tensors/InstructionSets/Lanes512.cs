@@ -100,6 +100,10 @@ internal readonly struct Lanes512(Vector512<uint> r0) : ILanes16<Lanes512>
         new((left.R0.AsSingle() / right.R0.AsSingle()).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 FusedF(Lanes512 left, Lanes512 right, Lanes512 addend) =>
+        new(Vector512.FusedMultiplyAdd(left.R0.AsSingle(), right.R0.AsSingle(), addend.R0.AsSingle()).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 MultiplyAddF(Lanes512 left, Lanes512 right, Lanes512 addend) =>
         new(Vector512.MultiplyAddEstimate(left.R0.AsSingle(), right.R0.AsSingle(), addend.R0.AsSingle()).AsUInt32());
 

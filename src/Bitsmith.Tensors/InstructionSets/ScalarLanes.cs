@@ -105,6 +105,18 @@ internal readonly struct ScalarLanes : ILanes16<ScalarLanes>
 
     public static ScalarLanes DivideF(ScalarLanes left, ScalarLanes right) => PairsF(left, right, static (x, y) => x / y);
 
+    public static ScalarLanes FusedF(ScalarLanes left, ScalarLanes right, ScalarLanes addend)
+    {
+        Row row = default;
+        for (int i = 0; i < LaneMath.Width; i++)
+        {
+            row[i] = BitConverter.SingleToUInt32Bits(MathF.FusedMultiplyAdd(
+                BitConverter.UInt32BitsToSingle(left.lanes[i]), BitConverter.UInt32BitsToSingle(right.lanes[i]), BitConverter.UInt32BitsToSingle(addend.lanes[i])));
+        }
+
+        return new(row);
+    }
+
     public static ScalarLanes MultiplyAddF(ScalarLanes left, ScalarLanes right, ScalarLanes addend) => AddF(MultiplyF(left, right), addend);
 
     public static ScalarLanes MaxF(ScalarLanes left, ScalarLanes right) => PairsF(left, right, static (x, y) => x > y ? x : y);

@@ -44,7 +44,7 @@ public sealed class LanesTests
                 x + y, x - y, x & y, x | y, x ^ y, x << 3, x >>> 5, TLanes.AddF(x, y), TLanes.SubtractF(x, y), TLanes.MultiplyF(x, y), TLanes.DivideF(x, y),
                 TLanes.SwapPairs(x), TLanes.Max(small, words), TLanes.Min(small, words), TLanes.Less(small, words), TLanes.LessF(x, y), TLanes.LessF(x, x),
                 TLanes.Select(TLanes.LessF(z, y), x, y), TLanes.Pick(x, small), TLanes.Broadcast(TLanes.MaxLane(words)), LaneMath.Single<TLanes>(TLanes.LargestF(x)),
-                TLanes.MaxF(x, y), TLanes.MinF(x, y),
+                TLanes.MaxF(x, y), TLanes.MinF(x, y), TLanes.FusedF(x, y, z),
             ])
         {
             float[] stored = new float[Width];

@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml;
@@ -88,14 +87,7 @@ public abstract class GgmlFormat
         }
 
         CheckLengths(blocks.Length, values.Length);
-        int rowBytes = (int)RowBytes(columns);
-        float[] weights = Normalized(importance, columns);
-        for (int row = 0; row < values.Length / columns; row++)
-        {
-            ReadOnlySpan<float> source = values.Slice(row * columns, columns);
-            CheckFinite(source, row);
-            EncodeRow(source, weights, blocks.Slice(row * rowBytes, rowBytes), instructionSet ?? Cpu.Default);
-        }
+        EncodeRows(values, columns, Normalized(importance, columns), blocks, instructionSet ?? Cpu.Default);
     }
 
     /// <summary>True where values have an offset besides their factor.</summary>
@@ -118,46 +110,8 @@ public abstract class GgmlFormat
     /// <summary>Decodes one block, value by value.</summary>
     private protected abstract void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values);
 
-    /// <summary>Encodes a row of finite values; the weights are positive, about one on average over the row.</summary>
-    private protected abstract void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set);
-
-    private static void CheckFinite(ReadOnlySpan<float> row, int number)
-    {
-        // x - x is zero for all numbers but the infinite ones and NaN.
-        int i = 0;
-        Vector128<float> sum = Vector128<float>.Zero;
-        for (; i <= row.Length - Vector128<float>.Count; i += Vector128<float>.Count)
-        {
-            Vector128<float> x = Vector128.LoadUnsafe(in row[i]);
-            sum += x - x;
-        }
-
-        if (sum == Vector128<float>.Zero && AllFinite(row[i..]))
-        {
-            return;
-        }
-
-        i = 0;
-        while (float.IsFinite(row[i]))
-        {
-            i++;
-        }
-
-        throw new NonFiniteWeightException(number, i, row[i]);
-    }
-
-    private static bool AllFinite(ReadOnlySpan<float> values)
-    {
-        foreach (float value in values)
-        {
-            if (!float.IsFinite(value))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
+    /// <summary>Encodes rows, and refuses values that are not finite; the weights, one for each column, are positive and about one on average.</summary>
+    private protected abstract void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set);
 
     private void CheckLengths(int bytes, int values)
     {

@@ -1,52 +1,73 @@
+using System.Runtime.CompilerServices;
+using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml;
 
-/// <summary>A format whose blocks are encoded several at a time in sixteen lanes, to the same bytes on every instruction set.</summary>
+/// <summary>A format whose blocks are encoded several at a time, sixteen groups of weights in sixteen lanes, to the same bytes on every instruction set.</summary>
 internal interface ILaneEncoder
 {
-    /// <summary>The most blocks that are encoded together.</summary>
-    static abstract int BatchBlocks { get; }
+    /// <summary>Weights in a group: those that share a scale, or another part of a block that is searched for alone.</summary>
+    static abstract int GroupSize { get; }
 
-    /// <summary>Encodes up to <see cref="BatchBlocks"/> blocks; the bytes of each depend on its own weights alone.</summary>
-    static abstract void EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    /// <summary>Encodes as many whole blocks as sixteen groups make up, or fewer; the bytes of each depend on its own weights alone.</summary>
+    /// <param name="lanes">The groups.</param>
+    /// <param name="values">The weights of the blocks, in their order.</param>
+    /// <param name="blocks">Receives the blocks.</param>
+    static abstract void EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
         where TLanes : struct, ILanes16<TLanes>;
 }
 
 /// <summary>Runs an <see cref="ILaneEncoder"/> on the instruction set that is asked for.</summary>
 internal static class LaneEncoding
 {
-    /// <summary>Encodes a row.</summary>
-    public static void Encode<TEncoder>(GgmlFormat format, ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    /// <summary>Encodes rows.</summary>
+    public static void Encode<TEncoder>(
+        GgmlFormat format, ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
         where TEncoder : ILaneEncoder
     {
         switch (set)
         {
             case InstructionSet.Avx512:
-                Run<TEncoder, Lanes512>(format, values, weights, blocks);
+                Run<TEncoder, Lanes512>(format, values, columns, weights, blocks);
                 break;
             case InstructionSet.Avx2:
-                Run<TEncoder, Lanes256>(format, values, weights, blocks);
+                Run<TEncoder, Lanes256>(format, values, columns, weights, blocks);
                 break;
             case InstructionSet.Vector128:
-                Run<TEncoder, Lanes128>(format, values, weights, blocks);
+                Run<TEncoder, Lanes128>(format, values, columns, weights, blocks);
                 break;
             default:
-                Run<TEncoder, ScalarLanes>(format, values, weights, blocks);
+                Run<TEncoder, ScalarLanes>(format, values, columns, weights, blocks);
                 break;
         }
     }
 
-    private static void Run<TEncoder, TLanes>(GgmlFormat format, ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    [SkipLocalsInit]
+    private static void Run<TEncoder, TLanes>(GgmlFormat format, ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks)
         where TEncoder : ILaneEncoder
         where TLanes : struct, ILanes16<TLanes>
     {
-        int batch = TEncoder.BatchBlocks * format.BlockValues;
-        for (int start = 0; start < values.Length; start += batch)
+        int room = TEncoder.GroupSize * LaneGroups.Width, groupsInBlock = format.BlockValues / TEncoder.GroupSize;
+        Span<float> laneValues = stackalloc float[room], laneWeights = stackalloc float[room], units = stackalloc float[LaneGroups.Width];
+        LaneGroups lanes = new(TEncoder.GroupSize, groupsInBlock, laneValues, laneWeights, units);
+
+        // Rows within columns: the weights are brought into lanes once for all rows.
+        int rowBytes = columns / format.BlockValues * format.BlockBytes;
+        for (int start = 0; start < columns; start += room)
         {
-            int length = Math.Min(batch, values.Length - start);
-            TEncoder.EncodeBlocks<TLanes>(
-                values.Slice(start, length), weights.Slice(start, length), blocks.Slice(start / format.BlockValues * format.BlockBytes, length / format.BlockValues * format.BlockBytes));
+            int length = Math.Min(room, columns - start), place = start / format.BlockValues * format.BlockBytes;
+            lanes.LoadWeights(weights.Slice(start, length));
+            for (int row = 0; row < values.Length / columns; row++)
+            {
+                ReadOnlySpan<float> source = values.Slice((row * columns) + start, length);
+                if (!lanes.LoadValues<TLanes>(source))
+                {
+                    NonFiniteWeightException.ThrowIfAny(values, columns);
+                }
+
+                TEncoder.EncodeBlocks<TLanes>(lanes, source, blocks.Slice((row * rowBytes) + place, length / format.BlockValues * format.BlockBytes));
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Tests.Support;
 
 namespace Bitsmith.Tensors.Tests.Formats.Ggml;
@@ -44,30 +45,28 @@ public sealed class GridTests
     [MemberData(nameof(Names))]
     public void The_nearest_point_costs_no_more_than_any_other(string name)
     {
+        const int Width = LaneMath.Width;
         Grid grid = Grids[name];
-        int levels = grid.Levels.Length, half = grid.Dimensions / 2 * levels;
         Random random = new(1);
-        for (int run = 0; run < 100; run++)
+        for (int run = 0; run < 50; run++)
         {
-            float[] costs = [.. Enumerable.Range(0, 2 * half).Select(_ => (float)random.Next(100))], extras = [.. costs.Select(_ => (float)random.Next(100))];
-            float[] left = new float[grid.HalfCodes], right = new float[grid.HalfCodes], leftExtra = new float[grid.HalfCodes], rightExtra = new float[grid.HalfCodes];
-            grid.Combine(costs.AsSpan(0, half), left);
-            grid.Combine(costs.AsSpan(half), right);
-            grid.CombineLeast(extras.AsSpan(0, half), leftExtra);
-            grid.CombineLeast(extras.AsSpan(half), rightExtra);
+            float reach = grid.Levels[^1] * 1.3f;
+            float[] targets = Draw(() => ((float)random.NextDouble() * 2 * reach) - reach), weights = Draw(() => MathF.Exp(4 * random.NextSingle()));
+            ScalarLanes keys = GridSearch.Nearest<ScalarLanes>(grid, targets, weights, out ScalarLanes cost);
+            float[] coordinates = new float[targets.Length], costs = new float[Width];
+            GridSearch.Coordinates(grid, keys, coordinates);
+            ScalarLanes.Store32(cost, ref costs[0]);
+            for (int lane = 0; lane < Width; lane++)
+            {
+                double least = Enumerable.Range(0, grid.Count).Min(point => Cost(grid.Point(point).ToArray()));
+                double chosen = Cost([.. Enumerable.Range(0, grid.Dimensions).Select(i => coordinates[(i * Width) + lane])]);
+                Assert.InRange(chosen, least, least * 1.0001);
+                Assert.InRange(costs[lane], least * 0.9999, least * 1.0001);
 
-            float[] all = [.. Enumerable.Range(0, grid.Count).Select(point => Of(costs, point).Sum())];
-            int nearest = grid.Nearest(left, right, out float cost);
-            Assert.Equal(all.Min(), cost);
-            Assert.Equal(cost, all[nearest]);
-
-            float[] withExtra = [.. Enumerable.Range(0, grid.Count).Select(point => Of(costs, point).Sum() + Of(extras, point).Min())];
-            nearest = grid.NearestWithExtra(left, right, leftExtra, rightExtra, out cost);
-            Assert.Equal(withExtra.Min(), cost);
-            Assert.Equal(cost, withExtra[nearest]);
+                double Cost(float[] point) => point.Select((value, i) => weights[(i * Width) + lane] * Math.Pow(targets[(i * Width) + lane] - value, 2)).Sum();
+            }
         }
 
-        IEnumerable<float> Of(float[] table, int point) =>
-            grid.Point(point).ToArray().Select((value, i) => table[(i * levels) + Array.IndexOf(grid.Levels, value)]);
+        float[] Draw(Func<float> value) => [.. Enumerable.Range(0, grid.Dimensions * Width).Select(_ => value())];
     }
 }

@@ -14,7 +14,7 @@ public sealed class LevelsTests
         Nearest<Int4Levels>(Integers(-8, 7));
         Nearest<Int5Levels>(Integers(-16, 15));
         Nearest<Int6Levels>(Integers(-32, 31));
-        Nearest<Int8Levels>(Integers(-127, 127));
+        Nearest<Int8Levels>([.. Integers(0, 127), 0, .. Integers(-127, -1)]);
         Nearest<MinusOneToTwoLevels>(Integers(-1, 2));
         Nearest<TernaryLevels>(Integers(-1, 1));
 
@@ -39,8 +39,8 @@ public sealed class LevelsTests
         for (int start = 0; start + Width <= values.Length; start += Width)
         {
             ScalarLanes lanes = ScalarLanes.Load32(in values[start]);
-            ScalarLanes.Store32(TLevels.Nearest(lanes), ref nearest[0]);
-            ScalarLanes.Store8(TLevels.Code(lanes), ref codes[0]);
+            ScalarLanes.Store32(TLevels.Nearest(lanes, LaneMath.Single<ScalarLanes>(1)), ref nearest[0]);
+            ScalarLanes.Store8(TLevels.Code(lanes, LaneMath.Single<ScalarLanes>(1)), ref codes[0]);
             for (int i = 0; i < Width; i++)
             {
                 double value = Math.Clamp(values[start + i], -1e6f, 1e6f);

@@ -9,20 +9,19 @@ internal static class AffineBlocks<TLanes>
 {
     private const int Width = LaneMath.Width, Rounds = 4;
 
-    /// <summary>Encodes at most sixteen blocks.</summary>
+    /// <summary>Encodes blocks.</summary>
     /// <param name="search">The codes, and the search of a group on its own.</param>
-    /// <param name="values">The weights.</param>
-    /// <param name="weights">How much each counts.</param>
+    /// <param name="lanes">The blocks.</param>
+    /// <param name="values">The weights, in their order.</param>
     /// <param name="scales">Receives the scale of each block, as stored.</param>
     /// <param name="offsets">Receives the offset of each block, as stored.</param>
     /// <param name="codes">Receives the code of each weight.</param>
     [SkipLocalsInit]
     public static void Encode(
-        AffineSearch search, ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<float> scales, Span<float> offsets, Span<byte> codes)
+        AffineSearch search, in LaneGroups lanes, ReadOnlySpan<float> values, Span<float> scales, Span<float> offsets, Span<byte> codes)
     {
-        int size = values.Length / scales.Length;
-        Span<float> laneValues = stackalloc float[size * Width], laneWeights = stackalloc float[size * Width], units = stackalloc float[Width];
-        LaneGroups lanes = new(values, weights, size, 1, laneValues, laneWeights, units);
+        int size = lanes.Size;
+        Span<float> laneValues = lanes.Values;
         (TLanes low, TLanes high) = AffineSearch.Range<TLanes>(lanes);
 
         // From the lowest weight on, so that an offset far from zero takes no digits from the sums.
@@ -37,7 +36,7 @@ internal static class AffineBlocks<TLanes>
         TLanes.Store32(offset, ref laneOffsets[0]);
         for (int block = 0; block < scales.Length; block++)
         {
-            (scales[block], offsets[block]) = (laneScales[block] * units[block], laneOffsets[block] * units[block]);
+            (scales[block], offsets[block]) = (laneScales[block] * lanes.Units[block], laneOffsets[block] * lanes.Units[block]);
             AffineCodes.Write<TLanes>(values.Slice(block * size, size), scales[block], offsets[block], search.Highest, codes.Slice(block * size, size));
         }
     }

@@ -8,11 +8,10 @@ internal static class AffineCodes
     public static void Write<TLanes>(ReadOnlySpan<float> values, float scale, float offset, int highest, Span<byte> codes)
         where TLanes : struct, ILanes16<TLanes>
     {
-        TLanes inverse = LaneMath.Single<TLanes>(HalfScale.Inverse(scale)), start = LaneMath.Single<TLanes>(offset);
+        TLanes inverse = LaneMath.Single<TLanes>(HalfScale.Inverse(scale)), start = TLanes.MultiplyF(LaneMath.Single<TLanes>(-offset), inverse);
         for (int i = 0; i < values.Length; i += LaneMath.Width)
         {
-            TLanes value = TLanes.MultiplyF(TLanes.SubtractF(TLanes.Load32(in values[i]), start), inverse);
-            TLanes.Store8(IntegerLevels.Code(value, 0, highest), ref codes[i]);
+            TLanes.Store8(IntegerLevels.ToInteger(IntegerLevels.Nearest(TLanes.Load32(in values[i]), inverse, start, highest)), ref codes[i]);
         }
     }
 }

@@ -15,7 +15,7 @@ internal readonly ref struct AffineSums<TLanes>
 
     private readonly ReadOnlySpan<float> values;
     private readonly ReadOnlySpan<float> weights;
-    private readonly TLanes highest;
+    private readonly float highest;
     private readonly TLanes inverseWeight;
 
     /// <summary>Adds up what no code changes.</summary>
@@ -24,7 +24,7 @@ internal readonly ref struct AffineSums<TLanes>
     {
         values = lanes.Values;
         weights = lanes.Weights;
-        this.highest = LaneMath.Single<TLanes>(highest);
+        this.highest = highest;
         TLanes weight = TLanes.Broadcast(0), value = weight;
         for (int i = 0; i < values.Length; i += Width)
         {
@@ -47,15 +47,15 @@ internal readonly ref struct AffineSums<TLanes>
     public void Sum(TLanes inverse, TLanes offset, out TLanes code, out TLanes square, out TLanes product)
     {
         ref float x = ref MemoryMarshal.GetReference(values), w = ref MemoryMarshal.GetReference(weights);
-        TLanes zero = TLanes.Broadcast(0), most = highest, codes = zero, squares = zero, products = zero;
+        TLanes codes = TLanes.Broadcast(0), squares = codes, products = codes, start = TLanes.MultiplyF(TLanes.SubtractF(codes, offset), inverse);
         for (int i = 0; i < values.Length; i += Width)
         {
             TLanes value = TLanes.Load32(in Unsafe.Add(ref x, i));
-            TLanes q = IntegerLevels.Round(TLanes.MinF(TLanes.MaxF(TLanes.MultiplyF(TLanes.SubtractF(value, offset), inverse), zero), most));
+            TLanes q = IntegerLevels.Nearest(value, inverse, start, highest);
             TLanes weighted = TLanes.MultiplyF(TLanes.Load32(in Unsafe.Add(ref w, i)), q);
             codes = TLanes.AddF(codes, weighted);
-            squares = TLanes.AddF(squares, TLanes.MultiplyF(weighted, q));
-            products = TLanes.AddF(products, TLanes.MultiplyF(weighted, value));
+            squares = TLanes.FusedF(weighted, q, squares);
+            products = TLanes.FusedF(weighted, value, products);
         }
 
         (code, square, product) = (codes, squares, products);

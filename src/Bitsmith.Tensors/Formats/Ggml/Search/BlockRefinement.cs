@@ -6,12 +6,13 @@ namespace Bitsmith.Tensors.Formats.Ggml.Search;
 internal interface IBlockAssignment
 {
     /// <summary>Gives each group its best factor of d, and the sums from which the block's d of least squares follows.</summary>
+    /// <param name="again">Whether the factors are those to use, from the call before.</param>
     /// <param name="d">The scale of each group's block.</param>
-    /// <param name="factors">Receives what the group multiplies d with.</param>
+    /// <param name="factors">Receives, or holds, what the group multiplies d with.</param>
     /// <param name="errors">Receives the group's error, less sum w x^2.</param>
     /// <param name="products">Receives sum w x q, with levels q in units of d.</param>
     /// <param name="squares">Receives sum w q^2, with levels q in units of d.</param>
-    void Assign(scoped ReadOnlySpan<float> d, scoped Span<float> factors, scoped Span<float> errors, scoped Span<float> products, scoped Span<float> squares);
+    void Assign(bool again, scoped ReadOnlySpan<float> d, scoped Span<float> factors, scoped Span<float> errors, scoped Span<float> products, scoped Span<float> squares);
 }
 
 /// <summary>Alternates assignment and least squares over whole blocks, as long as what is stored gets better.</summary>
@@ -30,7 +31,7 @@ internal static class BlockRefinement
         d.CopyTo(next);
         for (int round = 0; round <= Rounds; round++)
         {
-            assignment.Assign(next, trial, errors, products, squares);
+            assignment.Assign(round > 0, next, trial, errors, products, squares);
             bool moved = false;
             for (int start = 0; start < lanes.Count; start += lanes.GroupsInBlock)
             {

@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
 
@@ -15,20 +13,20 @@ internal sealed class Grid
 {
     private static readonly byte[] Resource = Load();
 
+    /// <summary>Bits of a key that hold the code of a point's second half; the code of the first stands above them.</summary>
+    public const int SecondBits = 7;
+
     private readonly float[] values;
     private readonly ulong[] bytes;
-
-    // The points whose first half has code c are starts[c] to starts[c + 1] of the two lists.
-    private readonly int[] starts;
-    private readonly short[] secondHalves;
-    private readonly short[] indices;
+    private readonly short[] numbers;
 
     private Grid(int offset, int count, int dimensions, float[] levels)
     {
-        (Dimensions, Levels) = (dimensions, levels);
+        (Dimensions, Levels, Count) = (dimensions, levels, count);
         int bits = levels.Length == 8 ? 3 : 2, half = dimensions / 2;
         HalfCodes = (int)Math.Pow(levels.Length, half);
         values = new float[count * dimensions];
+        numbers = new short[HalfCodes << SecondBits];
         int[] first = new int[count], second = new int[count];
         for (int point = 0; point < count; point++)
         {
@@ -40,13 +38,16 @@ internal sealed class Grid
                 ref int code = ref (i < half ? ref first[point] : ref second[point]);
                 code = (code * levels.Length) + level;
             }
+
+            numbers[(first[point] << SecondBits) | second[point]] = (short)point;
         }
 
         bytes = [.. Enumerable.Range(0, count).Select(point => Point(point).ToArray().Reverse().Aggregate(0UL, (word, value) => (word << 8) | (byte)(sbyte)value))];
-        int[] order = [.. Enumerable.Range(0, count).OrderBy(point => first[point]).ThenBy(point => point)];
-        indices = [.. order.Select(point => (short)point)];
-        secondHalves = [.. order.Select(point => (short)second[point])];
-        starts = [.. Enumerable.Range(0, HalfCodes + 1).Select(code => first.Count(other => other < code))];
+        // Longest lists first: a processor then foresees how often a loop over each will run.
+        var lists = Enumerable.Range(0, count).GroupBy(point => first[point], point => second[point]).OrderByDescending(list => list.Count()).ThenBy(list => list.Key).ToArray();
+        Firsts = [.. lists.Select(list => list.Key)];
+        Pairs = [.. lists.Select(list => (list.Count() + 1) / 2)];
+        Seconds = [.. lists.SelectMany(list => list.Count() % 2 == 0 ? list : list.Append(list.Last()))];
     }
 
     public static Grid Iq2Xxs { get; } = new(0, 256, 8, [8, 25, 43]);
@@ -67,11 +68,11 @@ internal sealed class Grid
     /// <summary>The levels of a coordinate, ascending.</summary>
     public float[] Levels { get; }
 
-    /// <summary>Combinations of levels in half a point.</summary>
+    /// <summary>Combinations of levels in half a point: the code of a half has the number of its first coordinate's level as the highest digit.</summary>
     public int HalfCodes { get; }
 
     /// <summary>Number of points.</summary>
-    public int Count => indices.Length;
+    public int Count { get; }
 
     /// <summary>The coordinates of a point.</summary>
     public ReadOnlySpan<float> Point(int index) => values.AsSpan(index * Dimensions, Dimensions);
@@ -79,159 +80,17 @@ internal sealed class Grid
     /// <summary>The coordinates of a point as signed bytes, the first lowest.</summary>
     public ulong Bytes(int index) => bytes[index];
 
-    /// <summary>
-    /// Adds up costs for half a point: from <see cref="Levels"/> costs for each of its coordinates, one after another, to the cost of each of the
-    /// <see cref="HalfCodes"/> combinations.
-    /// </summary>
-    [SkipLocalsInit]
-    public void Combine(ReadOnlySpan<float> costs, Span<float> sums)
-    {
-        int levels = Levels.Length;
-        if (Dimensions == 4)
-        {
-            Add(costs[..levels], costs.Slice(levels, levels), sums);
-            return;
-        }
+    /// <summary>The point whose halves have the codes of a key.</summary>
+    public int Number(int key) => numbers[key];
 
-        Span<float> left = stackalloc float[levels * levels], right = stackalloc float[levels * levels];
-        Add(costs[..levels], costs.Slice(levels, levels), left);
-        Add(costs.Slice(2 * levels, levels), costs.Slice(3 * levels, levels), right);
-        Add(left, right, sums);
-    }
+    /// <summary>The codes that first halves of points have, each once.</summary>
+    public int[] Firsts { get; }
 
-    /// <summary>As <see cref="Combine"/>, with the least of the costs instead of their sum.</summary>
-    [SkipLocalsInit]
-    public void CombineLeast(ReadOnlySpan<float> costs, Span<float> least)
-    {
-        int levels = Levels.Length;
-        if (Dimensions == 4)
-        {
-            Least(costs[..levels], costs.Slice(levels, levels), least);
-            return;
-        }
+    /// <summary>For each of <see cref="Firsts"/>, the length of its list of second halves, in pairs.</summary>
+    public int[] Pairs { get; }
 
-        Span<float> left = stackalloc float[levels * levels], right = stackalloc float[levels * levels];
-        Least(costs[..levels], costs.Slice(levels, levels), left);
-        Least(costs.Slice(2 * levels, levels), costs.Slice(3 * levels, levels), right);
-        Least(left, right, least);
-    }
-
-    /// <summary>The point of least cost, where a point costs the sum of its halves' costs; of equal ones, the first found in a fixed order.</summary>
-    public int Nearest(ReadOnlySpan<float> first, ReadOnlySpan<float> second, out float cost)
-    {
-        float leastSecond = Smallest(second, out _);
-        Smallest(first, out int likely);
-        cost = float.PositiveInfinity;
-        int best = 0;
-        Bucket(likely, first[likely], second, ref best, ref cost);
-        for (int code = 0; code < HalfCodes; code++)
-        {
-            if (first[code] + leastSecond < cost)
-            {
-                Bucket(code, first[code], second, ref best, ref cost);
-            }
-        }
-
-        return best;
-    }
-
-    /// <summary>
-    /// The point of least cost where one of its coordinates must also pay an extra cost: the cheapest of the extras of its two halves is added.
-    /// </summary>
-    public int NearestWithExtra(
-        ReadOnlySpan<float> first, ReadOnlySpan<float> second, ReadOnlySpan<float> firstExtra, ReadOnlySpan<float> secondExtra, out float cost)
-    {
-        float leastSecond = Smallest(second, out _);
-        Smallest(first, out int likely);
-        cost = float.PositiveInfinity;
-        int best = 0;
-        BucketWithExtra(likely, first[likely], second, firstExtra[likely], secondExtra, ref best, ref cost);
-        for (int code = 0; code < HalfCodes; code++)
-        {
-            if (first[code] + leastSecond < cost)
-            {
-                BucketWithExtra(code, first[code], second, firstExtra[code], secondExtra, ref best, ref cost);
-            }
-        }
-
-        return best;
-    }
-
-    private void Bucket(int code, float partial, ReadOnlySpan<float> second, ref int best, ref float cost)
-    {
-        for (int i = starts[code]; i < starts[code + 1]; i++)
-        {
-            float sum = partial + second[secondHalves[i]];
-            (best, cost) = sum < cost ? (indices[i], sum) : (best, cost);
-        }
-    }
-
-    private void BucketWithExtra(
-        int code, float partial, ReadOnlySpan<float> second, float extra, ReadOnlySpan<float> secondExtra, ref int best, ref float cost)
-    {
-        for (int i = starts[code]; i < starts[code + 1]; i++)
-        {
-            float sum = partial + second[secondHalves[i]] + Math.Min(extra, secondExtra[secondHalves[i]]);
-            (best, cost) = sum < cost ? (indices[i], sum) : (best, cost);
-        }
-    }
-
-    private static void Add(ReadOnlySpan<float> left, ReadOnlySpan<float> right, Span<float> sums)
-    {
-        for (int i = 0; i < left.Length; i++)
-        {
-            Vector128<float> cost = Vector128.Create(left[i]);
-            Span<float> row = sums.Slice(i * right.Length, right.Length);
-            int j = 0;
-            for (; j <= right.Length - 4; j += 4)
-            {
-                (cost + Vector128.LoadUnsafe(in right[j])).StoreUnsafe(ref row[j]);
-            }
-
-            for (; j < right.Length; j++)
-            {
-                row[j] = left[i] + right[j];
-            }
-        }
-    }
-
-    private static void Least(ReadOnlySpan<float> left, ReadOnlySpan<float> right, Span<float> least)
-    {
-        for (int i = 0; i < left.Length; i++)
-        {
-            Vector128<float> cost = Vector128.Create(left[i]);
-            Span<float> row = least.Slice(i * right.Length, right.Length);
-            int j = 0;
-            for (; j <= right.Length - 4; j += 4)
-            {
-                Vector128.Min(cost, Vector128.LoadUnsafe(in right[j])).StoreUnsafe(ref row[j]);
-            }
-
-            for (; j < right.Length; j++)
-            {
-                row[j] = Math.Min(left[i], right[j]);
-            }
-        }
-    }
-
-    private static float Smallest(ReadOnlySpan<float> costs, out int place)
-    {
-        Vector128<float> least = Vector128.LoadUnsafe(in costs[0]);
-        int i = 4;
-        for (; i <= costs.Length - 4; i += 4)
-        {
-            least = Vector128.Min(least, Vector128.LoadUnsafe(in costs[i]));
-        }
-
-        float smallest = Math.Min(Math.Min(least[0], least[1]), Math.Min(least[2], least[3]));
-        for (; i < costs.Length; i++)
-        {
-            smallest = Math.Min(smallest, costs[i]);
-        }
-
-        place = costs.IndexOf(smallest);
-        return smallest;
-    }
+    /// <summary>For each of <see cref="Firsts"/>, one list behind the other, the codes of the second halves that go with it; the last may be there twice.</summary>
+    public int[] Seconds { get; }
 
     private static byte[] Load()
     {

@@ -8,75 +8,112 @@ namespace Bitsmith.Tensors.Formats.Ggml.Search;
 /// Sixteen groups of weights side by side, one to a lane: element i of group g stands at 16 i + g. The weights of a block are in units of a power of two near
 /// their largest magnitude, so that sums of squares neither overflow nor vanish; scales in real units are the search's scales times that unit.
 /// </summary>
-internal readonly ref struct LaneGroups
+/// <param name="size">Weights in a group; a multiple of 16.</param>
+/// <param name="groupsInBlock">Groups of a block.</param>
+/// <param name="values">Room for sixteen groups.</param>
+/// <param name="weights">Room for sixteen groups.</param>
+/// <param name="units">Room for sixteen numbers.</param>
+internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, Span<float> weights, Span<float> units)
 {
     /// <summary>Groups in a batch; missing ones are zeros.</summary>
     public const int Width = LaneMath.Width;
 
-    /// <summary>Takes the groups of whole blocks; the spans have room for sixteen groups.</summary>
-    public LaneGroups(
-        ReadOnlySpan<float> values, ReadOnlySpan<float> weights, int groupSize, int groupsInBlock, Span<float> laneValues, Span<float> laneWeights, Span<float> units)
-    {
-        (Size, GroupsInBlock, Count) = (groupSize, groupsInBlock, values.Length / groupSize);
-        Values = laneValues[..(groupSize * Width)];
-        Weights = laneWeights[..(groupSize * Width)];
-        Units = units;
-        if (Count < Width)
-        {
-            laneValues.Clear();
-            laneWeights.Fill(1);
-            units.Fill(1);
-        }
-
-        int blockSize = groupSize * groupsInBlock;
-        for (int group = 0; group < Count; group += groupsInBlock)
-        {
-            float unit = Unit(values.Slice(group * groupSize, blockSize));
-            units.Slice(group, groupsInBlock).Fill(unit);
-        }
-
-        for (int group = 0; group < Count; group++)
-        {
-            float inverse = 1 / units[group];
-            ref float x = ref MemoryMarshal.GetReference(values.Slice(group * groupSize, groupSize));
-            ref float w = ref MemoryMarshal.GetReference(weights.Slice(group * groupSize, groupSize));
-            ref float laneX = ref Unsafe.Add(ref MemoryMarshal.GetReference(laneValues), group);
-            ref float laneW = ref Unsafe.Add(ref MemoryMarshal.GetReference(laneWeights), group);
-            for (int i = 0; i < groupSize; i++)
-            {
-                Unsafe.Add(ref laneX, i * Width) = Unsafe.Add(ref x, i) * inverse;
-                Unsafe.Add(ref laneW, i * Width) = Unsafe.Add(ref w, i);
-            }
-        }
-    }
+    private const uint Infinity = 0x7F80_0000;
 
     /// <summary>Weights in a group.</summary>
-    public int Size { get; }
+    public readonly int Size => size;
 
     /// <summary>Groups of a block.</summary>
-    public int GroupsInBlock { get; }
+    public readonly int GroupsInBlock => groupsInBlock;
 
     /// <summary>Groups that are there.</summary>
-    public int Count { get; }
+    public int Count { get; private set; }
 
     /// <summary>The weights in units of their block.</summary>
-    public Span<float> Values { get; }
+    public Span<float> Values { get; } = values;
 
     /// <summary>How much each counts.</summary>
-    public Span<float> Weights { get; }
+    public Span<float> Weights { get; } = weights;
 
     /// <summary>The unit of each group: a power of two.</summary>
-    public ReadOnlySpan<float> Units { get; }
+    public Span<float> Units { get; } = units;
 
-    /// <summary>The power of two at or below the largest magnitude, within what has a finite reciprocal; 1 for zeros.</summary>
-    private static float Unit(ReadOnlySpan<float> values)
+    /// <summary>Takes over how much each weight counts.</summary>
+    public readonly void LoadWeights(ReadOnlySpan<float> source)
     {
-        uint largest = 0;
-        foreach (uint bits in MemoryMarshal.Cast<float, uint>(values))
+        Weights.Fill(1);
+        Transpose(source, Weights);
+    }
+
+    /// <summary>Takes over the weights of whole blocks; false where one of them is infinite or NaN.</summary>
+    public bool LoadValues<TLanes>(ReadOnlySpan<float> source)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        Count = source.Length / size;
+        if (Count < Width)
         {
-            largest = Math.Max(largest, bits & 0x7FFF_FFFF);
+            Values.Clear();
         }
 
-        return largest == 0 ? 1 : BitConverter.UInt32BitsToSingle(Math.Clamp(largest & 0x7F80_0000, 0x0080_0000, 0x7E80_0000));
+        Transpose(source, Values);
+        TLanes magnitude = TLanes.Broadcast(0x7FFF_FFFF), largest = TLanes.Broadcast(0);
+        for (int i = 0; i < Values.Length; i += Width)
+        {
+            largest = TLanes.Max(largest, TLanes.Load32(in Values[i]) & magnitude);
+        }
+
+        TLanes.Store32(largest, ref Units[0]);
+        for (int start = 0; groupsInBlock > 1 && start < Count; start += groupsInBlock)
+        {
+            Span<float> block = Units.Slice(start, groupsInBlock);
+            float most = 0;
+            foreach (float group in block)
+            {
+                most = Math.Max(most, group);
+            }
+
+            block.Fill(most);
+        }
+
+        // The power of two at or below the largest magnitude, within what has a finite reciprocal; 1 for zeros.
+        TLanes power = TLanes.Load32(in Units[0]) & TLanes.Broadcast(Infinity);
+        power = TLanes.Min(TLanes.Max(power, TLanes.Broadcast(0x0080_0000)), TLanes.Broadcast(0x7E80_0000));
+        power = TLanes.Select(TLanes.Less(TLanes.Broadcast(0), TLanes.Load32(in Units[0])), power, LaneMath.Single<TLanes>(1));
+        TLanes.Store32(power, ref Units[0]);
+        TLanes inverse = TLanes.DivideF(LaneMath.Single<TLanes>(1), power);
+        for (int i = 0; i < Values.Length; i += Width)
+        {
+            TLanes.Store32(TLanes.MultiplyF(TLanes.Load32(in Values[i]), inverse), ref Values[i]);
+        }
+
+        return TLanes.MaxLane(largest) < Infinity;
+    }
+
+    /// <summary>What the values must be multiplied with to be in units of real scales.</summary>
+    public readonly TLanes Inverse<TLanes>(ReadOnlySpan<float> scales)
+        where TLanes : struct, ILanes16<TLanes> =>
+        HalfScale.Inverse(TLanes.DivideF(TLanes.Load32(in scales[0]), TLanes.Load32(in Units[0])));
+
+    /// <summary>Writes element i of group g to 16 i + g.</summary>
+    private readonly void Transpose(ReadOnlySpan<float> source, Span<float> target)
+    {
+        int count = source.Length / size, group = 0;
+        for (; group <= count - 4; group += 4)
+        {
+            ref float rows = ref MemoryMarshal.GetReference(source.Slice(group * size, 4 * size));
+            ref float columns = ref Unsafe.Add(ref MemoryMarshal.GetReference(target), group);
+            for (int i = 0; i < size; i += 4)
+            {
+                Squares.Transpose(ref Unsafe.Add(ref rows, i), size, ref Unsafe.Add(ref columns, i * Width), Width);
+            }
+        }
+
+        for (; group < count; group++)
+        {
+            for (int i = 0; i < size; i++)
+            {
+                target[(i * Width) + group] = source[(group * size) + i];
+            }
+        }
     }
 }

@@ -17,12 +17,15 @@ internal interface ILevels
     /// <summary>The levels, and what lies between and beyond, at which a search puts the weight of largest magnitude.</summary>
     static abstract ReadOnlySpan<float> Places { get; }
 
-    /// <summary>The level nearest to each value.</summary>
-    static abstract TLanes Nearest<TLanes>(TLanes value)
+    /// <summary>How often assignment and least squares alternate at the end of a search.</summary>
+    static abstract int Rounds { get; }
+
+    /// <summary>The level nearest to each value times the inverse.</summary>
+    static abstract TLanes Nearest<TLanes>(TLanes value, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes>;
 
-    /// <summary>The code, an integer, of the level nearest to each value.</summary>
-    static abstract TLanes Code<TLanes>(TLanes value)
+    /// <summary>The code, an integer, of the level nearest to each value times the inverse.</summary>
+    static abstract TLanes Code<TLanes>(TLanes value, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes>;
 }
 
@@ -45,15 +48,29 @@ internal static class IntegerLevels
     // Adding 2^23 leaves the nearest integer in the significand; adding and subtracting 1.5 * 2^23 rounds, ties to even.
     private const float Significand = 8388608, Rounding = 12582912;
 
+    /// <summary>The integer nearest to value times inverse, within bounds. Sums are compared as integers, whose order is theirs, for that costs no unit that adds.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value, float lowest, float highest)
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse, float lowest, float highest)
         where TLanes : struct, ILanes16<TLanes> =>
-        Round(TLanes.MinF(TLanes.MaxF(value, LaneMath.Single<TLanes>(lowest)), LaneMath.Single<TLanes>(highest)));
+        Within(TLanes.FusedF(value, inverse, LaneMath.Single<TLanes>(Rounding)), LaneMath.Single<TLanes>(Rounding + lowest), LaneMath.Single<TLanes>(Rounding + highest));
+
+    /// <summary>The integer nearest to value times inverse plus start, from 0 to a highest one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse, TLanes start, float highest)
+        where TLanes : struct, ILanes16<TLanes> =>
+        Within(
+            TLanes.AddF(TLanes.FusedF(value, inverse, start), LaneMath.Single<TLanes>(Rounding)), LaneMath.Single<TLanes>(Rounding), LaneMath.Single<TLanes>(Rounding + highest));
+
+    /// <summary>The distance from the lowest of the integer nearest to value times inverse.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse, float lowest, float highest)
+        where TLanes : struct, ILanes16<TLanes> =>
+        ToInteger(TLanes.SubtractF(Nearest(value, inverse, lowest, highest), LaneMath.Single<TLanes>(lowest)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value, float lowest, float highest)
+    private static TLanes Within<TLanes>(TLanes sum, TLanes lowest, TLanes highest)
         where TLanes : struct, ILanes16<TLanes> =>
-        ToInteger(TLanes.SubtractF(Nearest(value, lowest, highest), LaneMath.Single<TLanes>(lowest)));
+        TLanes.SubtractF(TLanes.Min(TLanes.Max(sum, lowest), highest), LaneMath.Single<TLanes>(Rounding));
 
     /// <summary>Rounds magnitudes below 2^22 to integers, ties to even.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -79,11 +96,13 @@ internal readonly struct Int3Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -4, 3);
+    public static int Rounds => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -4, 3);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -4, 3);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, inverse, -4, 3);
 }
 
 /// <summary>-8 to 7.</summary>
@@ -97,11 +116,13 @@ internal readonly struct Int4Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -8, 7);
+    public static int Rounds => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -8, 7);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -8, 7);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, inverse, -8, 7);
 }
 
 /// <summary>-16 to 15.</summary>
@@ -115,11 +136,13 @@ internal readonly struct Int5Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -16, 15);
+    public static int Rounds => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -16, 15);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -16, 15);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, inverse, -16, 15);
 }
 
 /// <summary>-32 to 31.</summary>
@@ -133,17 +156,19 @@ internal readonly struct Int6Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -32, 31);
+    public static int Rounds => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -32, 31);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -32, 31);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, inverse, -32, 31);
 }
 
 /// <summary>-1, 0 and 1.</summary>
 internal readonly struct TernaryLevels : ILevels
 {
-    private static readonly float[] AllPlaces = [1, 1.2f, 1.4f, 1.65f, 1.95f, 2.3f, 2.8f, 3.4f, 4.2f];
+    private static readonly float[] AllPlaces = [1, 1.25f, 1.55f, 1.95f, 2.4f, 3, 4, 5.5f, 8];
 
     public static float Lowest => -1;
 
@@ -151,17 +176,19 @@ internal readonly struct TernaryLevels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -1, 1);
+    public static int Rounds => 3;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -1, 1);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -1, 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, inverse, -1, 1);
 }
 
-/// <summary>-127 to 127: without -128, which has no counterpart and which kernels that take magnitudes do not expect.</summary>
+/// <summary>-127 to 127: without -128, which has no counterpart and which kernels that take magnitudes do not expect. Codes are signed bytes.</summary>
 internal readonly struct Int8Levels : ILevels
 {
-    private static readonly float[] AllPlaces = LevelPlaces.Around(-127);
+    private static readonly float[] AllPlaces = [-126.4f, -127, -127.6f];
 
     public static float Lowest => -127;
 
@@ -169,17 +196,20 @@ internal readonly struct Int8Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -127, 127);
+    public static int Rounds => 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -127, 127);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -127, 127);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> =>
+        (IntegerLevels.Code(value, inverse, -127, 127) - TLanes.Broadcast(127)) & TLanes.Broadcast(255);
 }
 
 /// <summary>-1 to 2.</summary>
 internal readonly struct MinusOneToTwoLevels : ILevels
 {
-    private static readonly float[] AllPlaces = [.. LevelPlaces.AroundAndBeyond(-1), .. LevelPlaces.AroundAndBeyond(2)];
+    private static readonly float[] AllPlaces = [-0.8f, -1, -1.3f, -1.7f, -2.3f, -3.2f, -4.5f, 1, 1.25f, 1.6f, 2, 2.3f, 2.7f, 3.3f, 4.2f, 5.5f, 8];
 
     public static float Lowest => -1;
 
@@ -187,11 +217,13 @@ internal readonly struct MinusOneToTwoLevels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, -1, 2);
+    public static int Rounds => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, -1, 2);
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Nearest(value, inverse, -1, 2);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse) where TLanes : struct, ILanes16<TLanes> => IntegerLevels.Code(value, inverse, -1, 2);
 }
 
 /// <summary>The sixteen levels of IQ4_NL and IQ4_XS.</summary>
@@ -210,18 +242,20 @@ internal readonly struct Iq4Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
+    public static int Rounds => 4;
+
     /// <summary>The level of a code.</summary>
     public static float Value(int code) => Table[code];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value)
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes> =>
-        TLanes.Pick(TLanes.Load32(in MemoryMarshal.GetArrayDataReference(Table)), Place(value));
+        TLanes.Pick(TLanes.Load32(in MemoryMarshal.GetArrayDataReference(Table)), Place(TLanes.MultiplyF(value, inverse)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value)
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes> =>
-        Place(value) & TLanes.Broadcast(15);
+        Place(TLanes.MultiplyF(value, inverse)) & TLanes.Broadcast(15);
 
     /// <summary>
     /// The code in the lower four bits. The cubic takes midpoint i to i + 1/2 with an error below 1/4, so that its floor is the code or one less; which of the two, the
@@ -254,23 +288,25 @@ internal readonly struct Fp4Levels : ILevels
 
     public static ReadOnlySpan<float> Places => AllPlaces;
 
+    public static int Rounds => 4;
+
     /// <summary>The level of a code.</summary>
     public static float Value(int code) => Table[code];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Nearest<TLanes>(TLanes value)
+    public static TLanes Nearest<TLanes>(TLanes value, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes> =>
-        Magnitude(value) | (value & TLanes.Broadcast(0x8000_0000));
+        Magnitude(TLanes.MultiplyF(value, inverse)) | (TLanes.MultiplyF(value, inverse) & TLanes.Broadcast(0x8000_0000));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TLanes Code<TLanes>(TLanes value)
+    public static TLanes Code<TLanes>(TLanes value, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes>
     {
         // Above 2 the binary32 pattern of a level holds its code: two bits of exponent and one of significand.
-        TLanes level = Magnitude(value), small = IntegerLevels.ToInteger(level);
+        TLanes scaled = TLanes.MultiplyF(value, inverse), level = Magnitude(scaled), small = IntegerLevels.ToInteger(level);
         TLanes large = ((level - TLanes.Broadcast(0x4000_0000)) >>> 22) + TLanes.Broadcast(2);
         TLanes code = TLanes.Select(TLanes.LessF(level, LaneMath.Single<TLanes>(2)), small, large);
-        TLanes sign = (value & TLanes.Broadcast(0x8000_0000)) >>> 28;
+        TLanes sign = (scaled & TLanes.Broadcast(0x8000_0000)) >>> 28;
         return TLanes.Select(TLanes.Less(TLanes.Broadcast(0), code), code | sign, code);
     }
 

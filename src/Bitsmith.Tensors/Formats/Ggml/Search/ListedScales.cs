@@ -22,22 +22,20 @@ internal interface IListedScales
 internal static class ListedScales<TLanes, TLevels, TScales>
     where TLanes : struct, ILanes16<TLanes>
     where TLevels : struct, ILevels
-    where TScales : IListedScales
+    where TScales : struct, IListedScales
 {
     private const int Width = LaneMath.Width;
 
-    /// <summary>Encodes at most sixteen groups.</summary>
-    /// <param name="values">The weights.</param>
-    /// <param name="weights">How much each counts.</param>
+    /// <summary>Encodes blocks.</summary>
+    /// <param name="lanes">The groups.</param>
+    /// <param name="values">The weights, in their order.</param>
     /// <param name="chosen">Receives the code of each group's scale.</param>
     /// <param name="codes">Receives the code of each weight.</param>
     [SkipLocalsInit]
-    public static void Encode(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<int> chosen, Span<byte> codes)
+    public static void Encode(in LaneGroups lanes, ReadOnlySpan<float> values, Span<int> chosen, Span<byte> codes)
     {
-        int size = values.Length / chosen.Length;
-        Span<float> laneValues = stackalloc float[size * Width], laneWeights = stackalloc float[size * Width], units = stackalloc float[Width];
+        int size = lanes.Size;
         Span<int> first = stackalloc int[Width];
-        LaneGroups lanes = new(values, weights, size, 1, laneValues, laneWeights, units);
         first.Clear();
         for (int group = 0; group < chosen.Length; group++)
         {
@@ -48,7 +46,7 @@ internal static class ListedScales<TLanes, TLevels, TScales>
         for (int group = 0; group < chosen.Length; group++)
         {
             chosen[group] = first[group];
-            LevelSums<TLanes, TLevels>.WriteCodes(values.Slice(group * size, size), TScales.Scale(first[group]), codes.Slice(group * size, size));
+            LevelGroups<TLevels>.WriteCodes<TLanes>(values.Slice(group * size, size), TScales.Scale(first[group]), codes.Slice(group * size, size));
         }
     }
 
@@ -67,17 +65,18 @@ internal static class ListedScales<TLanes, TLevels, TScales>
     private static void Choose(in LaneGroups lanes, Span<int> codes)
     {
         Span<float> scales = stackalloc float[Width], best = stackalloc float[Width];
+        TLanes inverseUnit = TLanes.DivideF(LaneMath.Single<TLanes>(1), TLanes.Load32(in lanes.Units[0]));
         TLanes least = LaneMath.Single<TLanes>(float.PositiveInfinity), choice = TLanes.Broadcast(0);
         for (int trial = 0; trial < TScales.Trials; trial++)
         {
             for (int group = 0; group < Width; group++)
             {
-                scales[group] = TScales.Scale(Math.Clamp(codes[group] + trial, 0, TScales.Highest)) / lanes.Units[group];
+                scales[group] = TScales.Scale(Math.Clamp(codes[group] + trial, 0, TScales.Highest));
             }
 
-            TLanes scale = TLanes.Load32(in scales[0]);
-            LevelSums<TLanes, TLevels>.Of(lanes, HalfScale.Inverse(scale), out TLanes product, out TLanes square);
-            TLanes error = LevelSums<TLanes, TLevels>.Error(scale, product, square), less = TLanes.LessF(error, least);
+            TLanes scale = TLanes.MultiplyF(TLanes.Load32(in scales[0]), inverseUnit);
+            LevelGroups<TLevels>.Sum(lanes, HalfScale.Inverse(scale), out TLanes product, out TLanes square);
+            TLanes error = TLanes.MultiplyF(scale, TLanes.SubtractF(TLanes.MultiplyF(scale, square), TLanes.AddF(product, product))), less = TLanes.LessF(error, least);
             (least, choice) = (TLanes.Select(less, error, least), TLanes.Select(less, LaneMath.Single<TLanes>(trial), choice));
         }
 

@@ -1,162 +1,123 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
+using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
 
 /// <summary>
-/// Weights that are quantized eight at a time to points of a grid of magnitudes, with signs of their own. Where the format stores seven sign bits for eight
-/// weights, the number of minus signs is even: if it is odd among the weights, one of them takes the wrong sign, and point and weight are chosen together so
-/// that the error is least.
+/// Weights that are quantized four or eight at a time to points of a grid of magnitudes, with signs of their own. Where the number of minus signs among eight weights must be
+/// even but is odd, the weight that loses least by it takes the wrong sign, before the points are chosen.
 /// </summary>
-internal readonly ref struct MagnitudeGroups(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, int groupSize, Grid grid, bool evenSigns) : IScaledGroups
+internal readonly struct MagnitudeGroups<TGrid> : IScaledGroups
+    where TGrid : struct, IMagnitudeGrid
 {
     /// <summary>Weights that share signs and are assigned together.</summary>
     public const int Run = 8;
 
-    // Where the weight of largest magnitude may fall, in units of the top level: above 1 it is clipped.
-    private static readonly float[] Reaches = [0.95f, 1.05f, 1.15f, 1.3f, 1.5f, 1.75f, 2.1f, 2.6f];
-
+    private const int Width = LaneMath.Width;
     private const float Beyond = 1e6f;
 
-    private readonly ReadOnlySpan<float> values = values;
-    private readonly ReadOnlySpan<float> weights = weights;
+    // The first is for weights that hardly differ: all at the lowest level. Then in units of the top level: above 1 the largest weight is clipped.
+    private static readonly float[] AllPlaces =
+        [TGrid.Grid.Levels[0], .. new[] { 0.95f, 1.05f, 1.15f, 1.3f, 1.5f, 1.75f, 2.1f, 2.6f }.Select(reach => reach * TGrid.Grid.Levels[^1])];
 
-    public int Groups => values.Length / groupSize;
+    public static bool SignedScales => false;
 
-    public GroupFit Start(int group)
+    public static ReadOnlySpan<float> Places => AllPlaces;
+
+    public static int Rounds => 4;
+
+    [SkipLocalsInit]
+    public static void Sum<TLanes>(in LaneGroups lanes, TLanes inverse, out TLanes product, out TLanes square)
+        where TLanes : struct, ILanes16<TLanes>
     {
-        float largest = 0;
-        foreach (float value in values.Slice(group * groupSize, groupSize))
+        Span<float> signed = stackalloc float[Run * Width], coordinates = stackalloc float[Run * Width];
+        (product, square) = (TLanes.Broadcast(0), TLanes.Broadcast(0));
+        for (int start = 0; start < lanes.Values.Length; start += Run * Width)
         {
-            largest = Math.Max(largest, Math.Abs(value));
-        }
-
-        // The first is for weights that hardly differ: all at the lowest level.
-        GroupFit best = Fit(group, largest / grid.Levels[0]);
-        for (int i = 0; largest > 0 && i < Reaches.Length; i++)
-        {
-            GroupFit fit = Fit(group, largest / (grid.Levels[^1] * Reaches[i]));
-            best = fit.Gain > best.Gain ? fit : best;
-        }
-
-        return best;
-    }
-
-    public GroupFit Fit(int group, float scale)
-    {
-        double error = 0, product = 0, square = 0;
-        for (int start = group * groupSize; start < (group + 1) * groupSize; start += Run)
-        {
-            (int first, int second, byte signs) = Assign(start, scale);
-            ReadOnlySpan<float> left = grid.Point(first), right = grid.Point(second);
-            for (int i = 0; i < Run; i++)
+            Assign(lanes, start, inverse, signed, out TLanes first, out TLanes second, out _);
+            GridSearch.Coordinates(TGrid.Grid, first, coordinates);
+            if (TGrid.Grid.Dimensions < Run)
             {
-                float magnitude = i < grid.Dimensions ? left[i] : right[i - grid.Dimensions];
-                double x = values[start + i], w = weights[start + i], level = ((signs >> i) & 1) != 0 ? -magnitude : magnitude;
-                double difference = x - (scale * level);
-                error += w * difference * difference;
-                product += w * x * level;
-                square += w * level * level;
+                GridSearch.Coordinates(TGrid.Grid, second, coordinates[(Run / 2 * Width)..]);
+            }
+
+            for (int i = 0; i < Run * Width; i += Width)
+            {
+                TLanes level = TLanes.Load32(in coordinates[i]), weighted = TLanes.MultiplyF(TLanes.Load32(in lanes.Weights[start + i]), level);
+                product = TLanes.FusedF(weighted, TLanes.Load32(in signed[i]), product);
+                square = TLanes.FusedF(weighted, level, square);
             }
         }
-
-        return new(error, product, square);
     }
 
-    /// <summary>The points and signs of eight weights at the scale. A grid of eight dimensions gives one point, returned as the first.</summary>
+    /// <summary>The points and the signs of eight weights of each group at its scale; a grid of eight dimensions gives one point, the first.</summary>
+    /// <param name="lanes">The groups.</param>
+    /// <param name="run">The number of the eight weights within the group.</param>
+    /// <param name="inverse">The reciprocals of the scales.</param>
+    /// <param name="first">Receives the number of each group's first point.</param>
+    /// <param name="second">Receives the number of each group's second point.</param>
+    /// <param name="signs">Receives a bit for each minus sign, the first weight's lowest.</param>
     [SkipLocalsInit]
-    public (int First, int Second, byte Signs) Assign(int start, float scale)
+    public static void Assign<TLanes>(in LaneGroups lanes, int run, TLanes inverse, Span<int> first, Span<int> second, Span<int> signs)
+        where TLanes : struct, ILanes16<TLanes>
     {
-        ReadOnlySpan<float> levels = grid.Levels;
-        Span<float> costs = stackalloc float[Run * levels.Length], magnitudes = stackalloc float[Run];
-        float inverse = scale > 0 ? HalfScale.Inverse(scale) : 0;
-        int signs = 0;
+        Span<float> signed = stackalloc float[Run * Width], bits = stackalloc float[3 * Width];
+        Assign(lanes, run * Run * Width, inverse, signed, out TLanes firstKeys, out TLanes secondKeys, out TLanes minus);
+        TLanes.Store32(firstKeys, ref bits[0]);
+        TLanes.Store32(secondKeys, ref bits[Width]);
+        TLanes.Store32(minus, ref bits[2 * Width]);
+        for (int lane = 0; lane < Width; lane++)
+        {
+            first[lane] = TGrid.Grid.Number(BitConverter.SingleToInt32Bits(bits[lane]));
+            second[lane] = TGrid.Grid.Number(BitConverter.SingleToInt32Bits(bits[Width + lane]));
+            signs[lane] = BitConverter.SingleToInt32Bits(bits[(2 * Width) + lane]);
+        }
+    }
+
+    /// <summary>Leaves the magnitudes, that of the wrong sign negative, in <paramref name="signed"/>.</summary>
+    [SkipLocalsInit]
+    private static void Assign<TLanes>(in LaneGroups lanes, int start, TLanes inverse, Span<float> signed, out TLanes first, out TLanes second, out TLanes signs)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        Span<float> targets = stackalloc float[Run * Width];
+        TLanes wrong = Signs(lanes, start, inverse, out signs);
+        signs ^= wrong;
+        TLanes magnitude = TLanes.Broadcast(0x7FFF_FFFF), beyond = LaneMath.Single<TLanes>(Beyond);
         for (int i = 0; i < Run; i++)
         {
-            float value = values[start + i];
-            signs |= value < 0 ? 1 << i : 0;
-            magnitudes[i] = Math.Min(Math.Abs(value) * inverse, Beyond);
-            for (int level = 0; level < levels.Length; level++)
+            TLanes size = TLanes.Load32(in lanes.Values[start + (i * Width)]) & magnitude, minus = wrong >>> i << 31;
+            TLanes.Store32(size | minus, ref signed[i * Width]);
+            TLanes.Store32(TLanes.MinF(TLanes.MultiplyF(size, inverse), beyond) | minus, ref targets[i * Width]);
+        }
+
+        ReadOnlySpan<float> weights = lanes.Weights.Slice(start, Run * Width);
+        int length = TGrid.Grid.Dimensions * Width;
+        first = GridSearch.Nearest<TLanes>(TGrid.Grid, targets[..length], weights[..length], out _);
+        second = length < weights.Length ? GridSearch.Nearest<TLanes>(TGrid.Grid, targets[length..], weights[length..], out _) : first;
+    }
+
+    /// <summary>The bit of the weight that takes the wrong sign, if one must, and a bit for each weight below zero.</summary>
+    private static TLanes Signs<TLanes>(in LaneGroups lanes, int start, TLanes inverse, out TLanes signs)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes zero = TLanes.Broadcast(0), least = LaneMath.Single<TLanes>(float.PositiveInfinity), cheapest = zero, odd = zero;
+        TLanes magnitude = TLanes.Broadcast(0x7FFF_FFFF), both = LaneMath.Single<TLanes>(2 * TGrid.Grid.Levels[0]);
+        signs = zero;
+        for (int i = 0; i < Run; i++)
+        {
+            TLanes value = TLanes.Load32(in lanes.Values[start + (i * Width)]), below = TLanes.LessF(value, zero);
+            signs |= below & TLanes.Broadcast(1u << i);
+            if (TGrid.EvenSigns)
             {
-                float difference = magnitudes[i] - levels[level];
-                costs[(i * levels.Length) + level] = weights[start + i] * difference * difference;
+                // (y + lowest)^2 - lowest^2: about what a small weight loses at the lowest level.
+                TLanes y = TLanes.MultiplyF(value & magnitude, inverse);
+                TLanes loss = TLanes.MultiplyF(TLanes.MultiplyF(y, TLanes.AddF(y, both)), TLanes.Load32(in lanes.Weights[start + (i * Width)]));
+                TLanes less = TLanes.LessF(loss, least);
+                (least, cheapest) = (TLanes.Select(less, loss, least), TLanes.Select(less, TLanes.Broadcast(1u << i), cheapest));
+                odd ^= below;
             }
         }
 
-        if (evenSigns && (BitOperations.PopCount((uint)signs) & 1) != 0)
-        {
-            return AssignWithFlip(start, costs, magnitudes, signs);
-        }
-
-        Span<float> left = stackalloc float[grid.HalfCodes], right = stackalloc float[grid.HalfCodes];
-        (int first, _) = Nearest(costs, 0, left, right);
-        return grid.Dimensions == Run ? (first, first, (byte)signs) : (first, Nearest(costs, 4, left, right).Point, (byte)signs);
-    }
-
-    [SkipLocalsInit]
-    private (int First, int Second, byte Signs) AssignWithFlip(int start, ReadOnlySpan<float> costs, ReadOnlySpan<float> magnitudes, int signs)
-    {
-        // (y + level)^2 - (y - level)^2 for the weight that takes the wrong sign.
-        ReadOnlySpan<float> levels = grid.Levels;
-        Span<float> extras = stackalloc float[costs.Length];
-        for (int i = 0; i < costs.Length; i++)
-        {
-            int place = i / levels.Length;
-            extras[i] = 4 * weights[start + place] * magnitudes[place] * levels[i % levels.Length];
-        }
-
-        Span<float> left = stackalloc float[grid.HalfCodes], right = stackalloc float[grid.HalfCodes];
-        Span<float> leftExtra = stackalloc float[grid.HalfCodes], rightExtra = stackalloc float[grid.HalfCodes];
-        if (grid.Dimensions == Run)
-        {
-            (int point, _) = NearestWithExtra(costs, extras, 0, left, right, leftExtra, rightExtra);
-            return (point, point, (byte)(signs ^ (1 << Cheapest(start, magnitudes, 0, point))));
-        }
-
-        (int first, float firstCost) = Nearest(costs, 0, left, right);
-        (int second, float secondCost) = Nearest(costs, 4, left, right);
-        (int firstFlipped, float firstFlippedCost) = NearestWithExtra(costs, extras, 0, left, right, leftExtra, rightExtra);
-        (int secondFlipped, float secondFlippedCost) = NearestWithExtra(costs, extras, 4, left, right, leftExtra, rightExtra);
-        return firstFlippedCost + secondCost < firstCost + secondFlippedCost
-            ? (firstFlipped, second, (byte)(signs ^ (1 << Cheapest(start, magnitudes, 0, firstFlipped))))
-            : (first, secondFlipped, (byte)(signs ^ (1 << Cheapest(start, magnitudes, 4, secondFlipped))));
-    }
-
-    private (int Point, float Cost) Nearest(ReadOnlySpan<float> costs, int from, Span<float> left, Span<float> right)
-    {
-        grid.Combine(Half(costs, from, 0), left);
-        grid.Combine(Half(costs, from, 1), right);
-        return (grid.Nearest(left, right, out float cost), cost);
-    }
-
-    private (int Point, float Cost) NearestWithExtra(
-        ReadOnlySpan<float> costs, ReadOnlySpan<float> extras, int from, Span<float> left, Span<float> right, Span<float> leftExtra, Span<float> rightExtra)
-    {
-        grid.Combine(Half(costs, from, 0), left);
-        grid.Combine(Half(costs, from, 1), right);
-        grid.CombineLeast(Half(extras, from, 0), leftExtra);
-        grid.CombineLeast(Half(extras, from, 1), rightExtra);
-        return (grid.NearestWithExtra(left, right, leftExtra, rightExtra, out float cost), cost);
-    }
-
-    private ReadOnlySpan<float> Half(ReadOnlySpan<float> costs, int from, int half)
-    {
-        int length = grid.Dimensions / 2 * grid.Levels.Length;
-        return costs.Slice((from * grid.Levels.Length) + (half * length), length);
-    }
-
-    /// <summary>The weight among those of a point that loses least by taking the wrong sign.</summary>
-    private int Cheapest(int start, ReadOnlySpan<float> magnitudes, int from, int point)
-    {
-        ReadOnlySpan<float> coordinates = grid.Point(point);
-        int cheapest = from;
-        float least = float.PositiveInfinity;
-        for (int i = 0; i < coordinates.Length; i++)
-        {
-            float loss = weights[start + from + i] * magnitudes[from + i] * coordinates[i];
-            (cheapest, least) = loss < least ? (from + i, loss) : (cheapest, least);
-        }
-
-        return cheapest;
+        return cheapest & odd;
     }
 }

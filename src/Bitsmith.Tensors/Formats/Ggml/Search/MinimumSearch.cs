@@ -13,31 +13,29 @@ internal static class MinimumSearch<TLanes>
 {
     private const int Width = LaneMath.Width, Rounds = 4;
 
-    /// <summary>Encodes whole blocks of at most sixteen groups.</summary>
+    /// <summary>Encodes blocks.</summary>
     /// <param name="search">The codes, and the search of a group on its own.</param>
     /// <param name="highestScale">The largest integer scale, and the largest minimum.</param>
-    /// <param name="values">The weights.</param>
-    /// <param name="weights">How much each counts.</param>
+    /// <param name="lanes">The groups.</param>
+    /// <param name="values">The weights, in their order.</param>
     /// <param name="factors">Receives d and m of each block, as stored.</param>
     /// <param name="scales">Receives the scale of each group.</param>
     /// <param name="minima">Receives the minimum of each group.</param>
     /// <param name="codes">Receives the code of each weight.</param>
     [SkipLocalsInit]
     public static void Encode(
-        AffineSearch search, int highestScale, ReadOnlySpan<float> values, ReadOnlySpan<float> weights,
+        AffineSearch search, int highestScale, in LaneGroups lanes, ReadOnlySpan<float> values,
         Span<(float D, float M)> factors, Span<int> scales, Span<int> minima, Span<byte> codes)
     {
-        int groupSize = values.Length / scales.Length, groupsInBlock = scales.Length / factors.Length;
-        Span<float> laneValues = stackalloc float[groupSize * Width], laneWeights = stackalloc float[groupSize * Width], room = stackalloc float[6 * Width];
-        LaneGroups lanes = new(values, weights, groupSize, groupsInBlock, laneValues, laneWeights, room[..Width]);
-        Choice best = new(room[Width..]), trial = new(stackalloc float[5 * Width]);
+        int groupSize = lanes.Size;
+        Choice best = new(stackalloc float[5 * Width]), trial = new(stackalloc float[5 * Width]);
         Span<float> signs = stackalloc float[Width];
-        Turn(lanes, laneValues, signs);
+        Turn(lanes, signs);
         new Search(search, highestScale, lanes).Run(best, trial);
         for (int group = 0; group < scales.Length; group++)
         {
             float unit = lanes.Units[group] * signs[group], d = best.D[group] * unit, m = best.M[group] * unit;
-            factors[group / groupsInBlock] = (d, m);
+            factors[group / lanes.GroupsInBlock] = (d, m);
             (scales[group], minima[group]) = ((int)best.Scales[group], (int)best.Minima[group]);
             AffineCodes.Write<TLanes>(
                 values.Slice(group * groupSize, groupSize), d * scales[group], -(m * minima[group]), search.Highest, codes.Slice(group * groupSize, groupSize));
@@ -47,7 +45,7 @@ internal static class MinimumSearch<TLanes>
     /// <summary>
     /// Offsets can only be of one sign, that of -m. Where more groups lie above zero than below, the mirrored block is encoded and d and m are negated.
     /// </summary>
-    private static void Turn(in LaneGroups lanes, Span<float> laneValues, Span<float> signs)
+    private static void Turn(in LaneGroups lanes, Span<float> signs)
     {
         Span<float> above = stackalloc float[Width], below = stackalloc float[Width];
         (TLanes low, TLanes high) = AffineSearch.Range<TLanes>(lanes);
@@ -72,9 +70,9 @@ internal static class MinimumSearch<TLanes>
         }
 
         TLanes sign = TLanes.Load32(in signs[0]);
-        for (int i = 0; any && i < laneValues.Length; i += Width)
+        for (int i = 0; any && i < lanes.Values.Length; i += Width)
         {
-            TLanes.Store32(TLanes.MultiplyF(TLanes.Load32(in laneValues[i]), sign), ref laneValues[i]);
+            TLanes.Store32(TLanes.MultiplyF(TLanes.Load32(in lanes.Values[i]), sign), ref lanes.Values[i]);
         }
     }
 

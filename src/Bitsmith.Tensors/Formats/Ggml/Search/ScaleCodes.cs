@@ -3,10 +3,5 @@ namespace Bitsmith.Tensors.Formats.Ggml.Search;
 /// <summary>The factors that a group's scale code may stand for: factor = (code + Offset) * Step.</summary>
 internal readonly record struct ScaleCodes(int Lowest, int Highest, float Offset = 0, float Step = 1)
 {
-    /// <summary>One group with the block's own scale.</summary>
-    public static ScaleCodes One { get; } = new(1, 1);
-
     public float Factor(int code) => (code + Offset) * Step;
-
-    public int Nearest(float factor) => (int)Math.Clamp(MathF.Round((factor / Step) - Offset), Lowest, Highest);
 }

@@ -12,8 +12,9 @@ internal sealed class FloatFormat(GgmlType type, ElementType element) : GgmlForm
 
     internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima) => throw new NotSupportedException($"{Name} has no blocks.");
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
     {
+        NonFiniteWeightException.ThrowIfAny(values, columns);
         Span<float> part = stackalloc float[512];
         for (int start = 0; start < values.Length; start += part.Length)
         {

@@ -9,7 +9,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// The lower eight bits of the point number for each eight values, a nibble for each with three upper bits and the sign of the shift, then four words of 16 bits
 /// with four three-bit scales each, one for each 16 values; the words' top nibbles make up d (binary16), the lowest first. x = d (2 scale + 1) (point ± 1/8).
 /// </summary>
-internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
+internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 7, 0.5f, 2);
 
@@ -21,7 +21,7 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
             int nibble = (block[32 + (run / 2)] >> (run % 2 * 4)) & 15;
             int scale = (BinaryPrimitives.ReadUInt16LittleEndian(block[(48 + (run / 8 * 2))..]) >> (run / 2 % 4 * 3)) & 7;
             ReadOnlySpan<float> point = Grid.Iq1.Point(block[run] | ((nibble & 7) << 8));
-            float step = d * ((2 * scale) + 1), shift = (nibble & 8) != 0 ? -ShiftedGroups.Shift : ShiftedGroups.Shift;
+            float step = d * ((2 * scale) + 1), shift = (nibble & 8) != 0 ? -ShiftedGroups<ShiftOf8>.Shift : ShiftedGroups<ShiftOf8>.Shift;
             for (int i = 0; i < 8; i++)
             {
                 values[(8 * run) + i] = step * (point[i] + shift);
@@ -42,28 +42,29 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 16;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ1_M>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[16], points = stackalloc int[1];
-        ShiftedGroups groups = new(values, weights, 16, 8);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        block.Clear();
-        for (int run = 0; run < 32; run++)
+        Span<float> d = stackalloc float[1], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[16], points = stackalloc int[LaneGroups.Width], down = stackalloc int[LaneGroups.Width];
+        ScaleSearch<TLanes, ShiftedGroups<ShiftOf8>>.Find(lanes, Scales, d, scales, steps);
+        TLanes inverse = lanes.Inverse<TLanes>(steps);
+        blocks.Clear();
+        for (int i = 0; i < 2; i++)
         {
-            bool down = groups.Assign(8 * run, d * Scales.Factor(scales[run / 2]), points);
-            block[run] = (byte)points[0];
-            block[32 + (run / 2)] |= (byte)(((points[0] >> 8) | (down ? 8 : 0)) << (run % 2 * 4));
+            ShiftedGroups<ShiftOf8>.Assign(lanes, i, inverse, points, down);
+            for (int group = 0; group < 16; group++)
+            {
+                blocks[(2 * group) + i] = (byte)points[group];
+                blocks[32 + group] |= (byte)(((points[group] >> 8) | (down[group] << 3)) << (4 * i));
+            }
         }
 
-        int bits = BitConverter.HalfToUInt16Bits(HalfScale.Of(d));
+        int bits = BitConverter.HalfToUInt16Bits(HalfScale.Of(d[0]));
         for (int i = 0; i < 4; i++)
         {
             int word = ((bits >> (4 * i)) & 15) << 12;
@@ -72,7 +73,7 @@ internal sealed class IQ1_M() : GgmlFormat(GgmlType.IQ1_M, 256, 56)
                 word |= scales[(4 * i) + j] << (3 * j);
             }
 
-            BinaryPrimitives.WriteUInt16LittleEndian(block[(48 + (2 * i))..], (ushort)word);
+            BinaryPrimitives.WriteUInt16LittleEndian(blocks[(48 + (2 * i))..], (ushort)word);
         }
     }
 

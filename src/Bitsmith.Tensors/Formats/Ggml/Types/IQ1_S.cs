@@ -9,7 +9,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), the lower eight bits of the point number for each eight values, then for each 32 values a word of 16 bits: four times three upper bits, a
 /// three-bit scale, and the sign of the shift. x = d (2 scale + 1) (point ± 1/8).
 /// </summary>
-internal sealed class IQ1_S() : GgmlFormat(GgmlType.IQ1_S, 256, 50)
+internal sealed class IQ1_S() : GgmlFormat(GgmlType.IQ1_S, 256, 50), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 7, 0.5f, 2);
 
@@ -20,7 +20,7 @@ internal sealed class IQ1_S() : GgmlFormat(GgmlType.IQ1_S, 256, 50)
         {
             int word = BinaryPrimitives.ReadUInt16LittleEndian(block[(34 + (run / 4 * 2))..]);
             ReadOnlySpan<float> point = Grid.Iq1.Point(block[2 + run] | (((word >> (run % 4 * 3)) & 7) << 8));
-            float step = d * ((2 * ((word >> 12) & 7)) + 1), shift = (word & 0x8000) != 0 ? -ShiftedGroups.Shift : ShiftedGroups.Shift;
+            float step = d * ((2 * ((word >> 12) & 7)) + 1), shift = (word & 0x8000) != 0 ? -ShiftedGroups<ShiftOf32>.Shift : ShiftedGroups<ShiftOf32>.Shift;
             for (int i = 0; i < 8; i++)
             {
                 values[(8 * run) + i] = step * (point[i] + shift);
@@ -41,31 +41,30 @@ internal sealed class IQ1_S() : GgmlFormat(GgmlType.IQ1_S, 256, 50)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 32;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ1_S>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[8], points = stackalloc int[4];
-        ShiftedGroups groups = new(values, weights, 32, 32);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        HalfScale.Write(block, d);
-        for (int group = 0; group < 8; group++)
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[lanes.Count], points = stackalloc int[4 * LaneGroups.Width], down = stackalloc int[LaneGroups.Width];
+        ScaleSearch<TLanes, ShiftedGroups<ShiftOf32>>.Find(lanes, Scales, d, scales, steps);
+        ShiftedGroups<ShiftOf32>.Assign(lanes, 0, lanes.Inverse<TLanes>(steps), points, down);
+        for (int group = 0; group < lanes.Count; group++)
         {
-            bool down = groups.Assign(32 * group, d * Scales.Factor(scales[group]), points);
-            int word = (scales[group] << 12) | (down ? 0x8000 : 0);
+            Span<byte> block = blocks.Slice(group / 8 * 50, 50);
+            HalfScale.Write(block, d[group / 8]);
+            int word = (scales[group] << 12) | (down[group] << 15);
             for (int run = 0; run < 4; run++)
             {
-                block[2 + (4 * group) + run] = (byte)points[run];
-                word |= points[run] >> 8 << (3 * run);
+                int point = points[(run * LaneGroups.Width) + group];
+                block[2 + (4 * (group % 8)) + run] = (byte)point;
+                word |= point >> 8 << (3 * run);
             }
 
-            BinaryPrimitives.WriteUInt16LittleEndian(block[(34 + (2 * group))..], (ushort)word);
+            BinaryPrimitives.WriteUInt16LittleEndian(block[(34 + (2 * (group % 8)))..], (ushort)word);
         }
     }
 }

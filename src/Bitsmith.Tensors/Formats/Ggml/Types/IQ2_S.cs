@@ -8,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), then for each eight values the lower eight bits of the point number, and eight sign bits; two upper bits of the point number, four to a byte;
 /// a four-bit scale for each 16 values. x = d (scale + 1/2) / 4 * point * sign.
 /// </summary>
-internal sealed class IQ2_S() : GgmlFormat(GgmlType.IQ2_S, 256, 82)
+internal sealed class IQ2_S() : GgmlFormat(GgmlType.IQ2_S, 256, 82), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 15, 0.5f, 0.25f);
 
@@ -34,29 +34,35 @@ internal sealed class IQ2_S() : GgmlFormat(GgmlType.IQ2_S, 256, 82)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 16;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ2_S>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[16];
-        MagnitudeGroups groups = new(values, weights, 16, Grid.Iq2S, evenSigns: false);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        HalfScale.Write(block, d);
-        block.Slice(66, 8).Clear();
-        for (int run = 0; run < 32; run++)
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[lanes.Count], points = stackalloc int[3 * LaneGroups.Width];
+        Span<int> first = points[..LaneGroups.Width], second = points.Slice(LaneGroups.Width, LaneGroups.Width), signs = points[(2 * LaneGroups.Width)..];
+        ScaleSearch<TLanes, MagnitudeGroups<Iq2SGrid>>.Find(lanes, Scales, d, scales, steps);
+        TLanes inverse = lanes.Inverse<TLanes>(steps);
+        blocks.Clear();
+        for (int i = 0; i < 2; i++)
         {
-            (int point, _, byte signs) = groups.Assign(8 * run, d * Scales.Factor(scales[run / 2]));
-            block[2 + run] = (byte)point;
-            block[34 + run] = signs;
-            block[66 + (run / 4)] |= (byte)(point >> 8 << (run % 4 * 2));
+            MagnitudeGroups<Iq2SGrid>.Assign(lanes, i, inverse, first, second, signs);
+            for (int group = 0; group < lanes.Count; group++)
+            {
+                Span<byte> block = blocks.Slice(group / 16 * 82, 82);
+                int run = (group % 16 * 2) + i;
+                (block[2 + run], block[34 + run]) = ((byte)first[group], (byte)signs[group]);
+                block[66 + (run / 4)] |= (byte)(first[group] >> 8 << (run % 4 * 2));
+            }
         }
 
-        Bits.PackScalePairs(scales, block[74..]);
+        for (int i = 0; i < d.Length; i++)
+        {
+            HalfScale.Write(blocks[(82 * i)..], d[i]);
+            Bits.PackScalePairs(scales.Slice(16 * i, 16), blocks[((82 * i) + 74)..]);
+        }
     }
 }

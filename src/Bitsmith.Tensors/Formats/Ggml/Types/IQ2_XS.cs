@@ -9,7 +9,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), a word of 16 bits for each eight values (point number in nine bits, seven sign bits), a four-bit scale for each 16 values.
 /// x = d (scale + 1/2) / 4 * point * sign.
 /// </summary>
-internal sealed class IQ2_XS() : GgmlFormat(GgmlType.IQ2_XS, 256, 74)
+internal sealed class IQ2_XS() : GgmlFormat(GgmlType.IQ2_XS, 256, 74), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 15, 0.5f, 0.25f);
 
@@ -35,26 +35,34 @@ internal sealed class IQ2_XS() : GgmlFormat(GgmlType.IQ2_XS, 256, 74)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 16;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ2_XS>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[16];
-        MagnitudeGroups groups = new(values, weights, 16, Grid.Iq2Xs, evenSigns: true);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        HalfScale.Write(block, d);
-        for (int run = 0; run < 32; run++)
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[lanes.Count], points = stackalloc int[3 * LaneGroups.Width];
+        Span<int> first = points[..LaneGroups.Width], second = points.Slice(LaneGroups.Width, LaneGroups.Width), signs = points[(2 * LaneGroups.Width)..];
+        ScaleSearch<TLanes, MagnitudeGroups<Iq2XsGrid>>.Find(lanes, Scales, d, scales, steps);
+        TLanes inverse = lanes.Inverse<TLanes>(steps);
+        blocks.Clear();
+        for (int i = 0; i < 2; i++)
         {
-            (int point, _, byte signs) = groups.Assign(8 * run, d * Scales.Factor(scales[run / 2]));
-            BinaryPrimitives.WriteUInt16LittleEndian(block[(2 + (2 * run))..], (ushort)(point | (EvenSigns.Shorten(signs) << 9)));
+            MagnitudeGroups<Iq2XsGrid>.Assign(lanes, i, inverse, first, second, signs);
+            for (int group = 0; group < lanes.Count; group++)
+            {
+                Span<byte> block = blocks.Slice(group / 16 * 74, 74);
+                int run = (group % 16 * 2) + i;
+                BinaryPrimitives.WriteUInt16LittleEndian(block[(2 + (2 * run))..], (ushort)(first[group] | (EvenSigns.Shorten(signs[group]) << 9)));
+            }
         }
 
-        Bits.PackScalePairs(scales, block[66..]);
+        for (int i = 0; i < d.Length; i++)
+        {
+            HalfScale.Write(blocks[(74 * i)..], d[i]);
+            Bits.PackScalePairs(scales.Slice(16 * i, 16), blocks[((74 * i) + 66)..]);
+        }
     }
 }

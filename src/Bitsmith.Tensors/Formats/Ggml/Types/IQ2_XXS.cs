@@ -9,7 +9,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), then for each 32 values four point numbers (a byte each) and a word with four times seven sign bits and a four-bit scale on top.
 /// x = d (scale + 1/2) / 4 * point * sign.
 /// </summary>
-internal sealed class IQ2_XXS() : GgmlFormat(GgmlType.IQ2_XXS, 256, 66)
+internal sealed class IQ2_XXS() : GgmlFormat(GgmlType.IQ2_XXS, 256, 66), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 15, 0.5f, 0.25f);
 
@@ -45,32 +45,36 @@ internal sealed class IQ2_XXS() : GgmlFormat(GgmlType.IQ2_XXS, 256, 66)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 32;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ2_XXS>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[8];
-        MagnitudeGroups groups = new(values, weights, 32, Grid.Iq2Xxs, evenSigns: true);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        HalfScale.Write(block, d);
-        for (int group = 0; group < 8; group++)
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[lanes.Count], points = stackalloc int[3 * LaneGroups.Width];
+        Span<int> first = points[..LaneGroups.Width], second = points.Slice(LaneGroups.Width, LaneGroups.Width), signs = points[(2 * LaneGroups.Width)..];
+        ScaleSearch<TLanes, MagnitudeGroups<Iq2XxsGrid>>.Find(lanes, Scales, d, scales, steps);
+        TLanes inverse = lanes.Inverse<TLanes>(steps);
+        blocks.Clear();
+        for (int i = 0; i < 4; i++)
         {
-            Span<byte> bytes = block.Slice(2 + (8 * group), 8);
-            uint word = (uint)scales[group] << 28;
-            for (int run = 0; run < 4; run++)
+            MagnitudeGroups<Iq2XxsGrid>.Assign(lanes, i, inverse, first, second, signs);
+            for (int group = 0; group < lanes.Count; group++)
             {
-                (int point, _, byte signs) = groups.Assign((32 * group) + (8 * run), d * Scales.Factor(scales[group]));
-                bytes[run] = (byte)point;
-                word |= (uint)EvenSigns.Shorten(signs) << (7 * run);
+                Span<byte> block = blocks.Slice(group / 8 * 66, 66);
+                int run = (group % 8 * 4) + i;
+                Span<byte> bytes = block[(2 + (group % 8 * 8))..];
+                bytes[i] = (byte)first[group];
+                uint bits = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]) | ((uint)scales[group] << 28) | ((uint)EvenSigns.Shorten(signs[group]) << (7 * i));
+                BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], bits);
             }
+        }
 
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], word);
+        for (int i = 0; i < d.Length; i++)
+        {
+            HalfScale.Write(blocks[(66 * i)..], d[i]);
         }
     }
 }

@@ -8,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), the lower eight bits of the point number for each four values, their ninth bits (eight to a byte), a byte of signs for each eight values, a
 /// four-bit scale for each 32 values. x = d (2 scale + 1) * point * sign.
 /// </summary>
-internal sealed class IQ3_S() : GgmlFormat(GgmlType.IQ3_S, 256, 110)
+internal sealed class IQ3_S() : GgmlFormat(GgmlType.IQ3_S, 256, 110), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 15, 0.5f, 2);
 
@@ -35,28 +35,35 @@ internal sealed class IQ3_S() : GgmlFormat(GgmlType.IQ3_S, 256, 110)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 32;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ3_S>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[8];
-        MagnitudeGroups groups = new(values, weights, 32, Grid.Iq3S, evenSigns: false);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        HalfScale.Write(block, d);
-        block.Slice(66, 8).Clear();
-        for (int run = 0; run < 32; run++)
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[lanes.Count], points = stackalloc int[3 * LaneGroups.Width];
+        Span<int> first = points[..LaneGroups.Width], second = points.Slice(LaneGroups.Width, LaneGroups.Width), signs = points[(2 * LaneGroups.Width)..];
+        ScaleSearch<TLanes, MagnitudeGroups<Iq3SGrid>>.Find(lanes, Scales, d, scales, steps);
+        TLanes inverse = lanes.Inverse<TLanes>(steps);
+        blocks.Clear();
+        for (int i = 0; i < 4; i++)
         {
-            (int first, int second, byte signs) = groups.Assign(8 * run, d * Scales.Factor(scales[run / 4]));
-            (block[2 + (2 * run)], block[3 + (2 * run)], block[74 + run]) = ((byte)first, (byte)second, signs);
-            block[66 + (run / 4)] |= (byte)(((first >> 8) | (second >> 8 << 1)) << (run % 4 * 2));
+            MagnitudeGroups<Iq3SGrid>.Assign(lanes, i, inverse, first, second, signs);
+            for (int group = 0; group < lanes.Count; group++)
+            {
+                Span<byte> block = blocks.Slice(group / 8 * 110, 110);
+                int run = (group % 8 * 4) + i;
+                (block[2 + (2 * run)], block[3 + (2 * run)], block[74 + run]) = ((byte)first[group], (byte)second[group], (byte)signs[group]);
+                block[66 + (run / 4)] |= (byte)(((first[group] >> 8) | (second[group] >> 8 << 1)) << (run % 4 * 2));
+            }
         }
 
-        Bits.PackScalePairs(scales, block[106..]);
+        for (int i = 0; i < d.Length; i++)
+        {
+            HalfScale.Write(blocks[(110 * i)..], d[i]);
+            Bits.PackScalePairs(scales.Slice(8 * i, 8), blocks[((110 * i) + 106)..]);
+        }
     }
 }

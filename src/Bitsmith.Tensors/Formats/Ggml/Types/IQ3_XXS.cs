@@ -9,7 +9,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d (binary16), a point number (a byte) for each four values, then for each 32 values a word with four times seven sign bits and a four-bit scale on top.
 /// x = d (scale + 1/2) / 2 * point * sign.
 /// </summary>
-internal sealed class IQ3_XXS() : GgmlFormat(GgmlType.IQ3_XXS, 256, 98)
+internal sealed class IQ3_XXS() : GgmlFormat(GgmlType.IQ3_XXS, 256, 98), ILaneEncoder
 {
     private static readonly ScaleCodes Scales = new(0, 15, 0.5f, 0.5f);
 
@@ -39,31 +39,36 @@ internal sealed class IQ3_XXS() : GgmlFormat(GgmlType.IQ3_XXS, 256, 98)
         }
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
-    {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
-        {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
-        }
-    }
+    static int ILaneEncoder.GroupSize => 32;
 
-    private static void EncodeBlock(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> block)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ3_XXS>(this, values, columns, weights, blocks, set);
+
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<int> scales = stackalloc int[8];
-        MagnitudeGroups groups = new(values, weights, 32, Grid.Iq3Xxs, evenSigns: true);
-        float d = ScaleSearch.Find(ref groups, Scales, scales);
-        HalfScale.Write(block, d);
-        for (int group = 0; group < 8; group++)
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
+        Span<int> scales = stackalloc int[lanes.Count], points = stackalloc int[3 * LaneGroups.Width];
+        Span<int> first = points[..LaneGroups.Width], second = points.Slice(LaneGroups.Width, LaneGroups.Width), signs = points[(2 * LaneGroups.Width)..];
+        ScaleSearch<TLanes, MagnitudeGroups<Iq3XxsGrid>>.Find(lanes, Scales, d, scales, steps);
+        TLanes inverse = lanes.Inverse<TLanes>(steps);
+        blocks.Clear();
+        for (int i = 0; i < 4; i++)
         {
-            uint word = (uint)scales[group] << 28;
-            for (int run = 4 * group; run < (4 * group) + 4; run++)
+            MagnitudeGroups<Iq3XxsGrid>.Assign(lanes, i, inverse, first, second, signs);
+            for (int group = 0; group < lanes.Count; group++)
             {
-                (int first, int second, byte signs) = groups.Assign(8 * run, d * Scales.Factor(scales[group]));
-                (block[2 + (2 * run)], block[3 + (2 * run)]) = ((byte)first, (byte)second);
-                word |= (uint)EvenSigns.Shorten(signs) << (run % 4 * 7);
+                Span<byte> block = blocks.Slice(group / 8 * 98, 98);
+                int run = (group % 8 * 4) + i;
+                (block[2 + (2 * run)], block[3 + (2 * run)]) = ((byte)first[group], (byte)second[group]);
+                Span<byte> word = block[(66 + (group % 8 * 4))..];
+                uint bits = BinaryPrimitives.ReadUInt32LittleEndian(word) | ((uint)scales[group] << 28) | ((uint)EvenSigns.Shorten(signs[group]) << (7 * i));
+                BinaryPrimitives.WriteUInt32LittleEndian(word, bits);
             }
+        }
 
-            BinaryPrimitives.WriteUInt32LittleEndian(block[(66 + (4 * group))..], word);
+        for (int i = 0; i < d.Length; i++)
+        {
+            HalfScale.Write(blocks[(98 * i)..], d[i]);
         }
     }
 }

@@ -37,17 +37,22 @@ internal sealed class IQ4_XS() : GgmlFormat(GgmlType.IQ4_XS, 256, 136), ILaneEnc
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 2;
+    static int ILaneEncoder.GroupSize => 32;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<IQ4_XS>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<IQ4_XS>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> d = stackalloc float[values.Length / 256];
+        Span<float> d = stackalloc float[values.Length / 256], steps = stackalloc float[LaneGroups.Width];
         Span<int> scales = stackalloc int[8 * d.Length];
         Span<byte> codes = stackalloc byte[values.Length];
-        LevelSearch<TLanes, Iq4Levels>.Encode(values, weights, 32, new ScaleCodes(-32, 31), d, scales, codes);
+        ScaleSearch<TLanes, LevelGroups<Iq4Levels>>.Find(lanes, new ScaleCodes(-32, 31), d, scales, steps);
+        for (int group = 0; group < scales.Length; group++)
+        {
+            LevelGroups<Iq4Levels>.WriteCodes<TLanes>(values.Slice(32 * group, 32), steps[group], codes.Slice(32 * group, 32));
+        }
+
         for (int i = 0; i < d.Length; i++)
         {
             Pack<TLanes>(d[i], scales.Slice(8 * i, 8), codes.Slice(256 * i, 256), blocks.Slice(136 * i, 136));

@@ -6,11 +6,8 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// <summary>
 /// A power of two as its binary32 exponent (e8m0), 32 codes of 4 bits as in Q4_0. x = 2^(e - 128) level[code], see <see cref="Fp4Levels"/>.
 /// </summary>
-internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17), ILaneEncoder, IListedScales
+internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17), ILaneEncoder
 {
-    // 2^124 * 12 is the largest finite value.
-    private const int HighestExponent = 252;
-
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
         float scale = Scale(block[0]);
@@ -29,25 +26,16 @@ internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17), ILaneEncoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 32;
 
-    static int IListedScales.Highest => HighestExponent;
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<MXFP4>(this, values, columns, weights, blocks, set);
 
-    static int IListedScales.Trials => 4;
-
-    // The power at which the largest weight falls between the levels 4 and 12, and its neighbours: finer ones clip.
-    static int IListedScales.First(float largest) => (largest == 0 ? 0 : MathF.ILogB(largest) + 125) - 2;
-
-    static float IListedScales.Scale(int code) => Scale(code);
-
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<MXFP4>(this, values, weights, blocks, set);
-
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
         Span<int> exponents = stackalloc int[values.Length / 32];
         Span<byte> codes = stackalloc byte[values.Length];
-        ListedScales<TLanes, Fp4Levels, MXFP4>.Encode(values, weights, exponents, codes);
+        ListedScales<TLanes, Fp4Levels, Powers>.Encode(lanes, values, exponents, codes);
         for (int i = 0; i < exponents.Length; i++)
         {
             blocks[17 * i] = (byte)exponents[i];
@@ -56,4 +44,17 @@ internal sealed class MXFP4() : GgmlFormat(GgmlType.MXFP4, 32, 17), ILaneEncoder
     }
 
     private static float Scale(int exponent) => MathF.ScaleB(1, exponent - 128);
+
+    private readonly struct Powers : IListedScales
+    {
+        // 2^124 * 12 is the largest finite value.
+        public static int Highest => 252;
+
+        public static int Trials => 4;
+
+        // The power at which the largest weight falls between the levels 4 and 12, and its neighbours: finer ones clip.
+        public static int First(float largest) => (largest == 0 ? 0 : MathF.ILogB(largest) + 125) - 2;
+
+        public static float Scale(int code) => MXFP4.Scale(code);
+    }
 }

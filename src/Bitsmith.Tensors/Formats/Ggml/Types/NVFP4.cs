@@ -8,10 +8,8 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// Four scales (unsigned e4m3, of which 0x7F counts as zero), 64 codes of 4 bits: byte j of group s holds values 16s + j and 16s + 8 + j.
 /// x = scale / 2 * level[code], see <see cref="Fp4Levels"/>. There is no scale for the tensor, so weights below about 2^-11 vanish.
 /// </summary>
-internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36), ILaneEncoder, IListedScales
+internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36), ILaneEncoder
 {
-    private const int HighestScale = 0x7E;
-
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
         for (int i = 0; i < 64; i++)
@@ -36,25 +34,16 @@ internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36), ILaneEncoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 4;
+    static int ILaneEncoder.GroupSize => 16;
 
-    static int IListedScales.Highest => HighestScale;
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<NVFP4>(this, values, columns, weights, blocks, set);
 
-    static int IListedScales.Trials => 26;
-
-    // The scale at which the largest weight is the largest level; an octave and a half below it, where weights are clipped, and above.
-    static int IListedScales.First(float largest) => Float8E4M3.FromSingle(largest / 6).Bits - 12;
-
-    static float IListedScales.Scale(int code) => Scale(code);
-
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<NVFP4>(this, values, weights, blocks, set);
-
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
         Span<int> scales = stackalloc int[values.Length / 16];
         Span<byte> codes = stackalloc byte[values.Length];
-        ListedScales<TLanes, Fp4Levels, NVFP4>.Encode(values, weights, scales, codes);
+        ListedScales<TLanes, Fp4Levels, E4M3Scales>.Encode(lanes, values, scales, codes);
         for (int group = 0; group < scales.Length; group++)
         {
             Span<byte> block = blocks.Slice(group / 4 * 36, 36);
@@ -68,4 +57,16 @@ internal sealed class NVFP4() : GgmlFormat(GgmlType.NVFP4, 64, 36), ILaneEncoder
 
     /// <summary>The sign bit does not count, and neither NaN nor its code exists.</summary>
     private static float Scale(int code) => (code & 0x7F) == 0x7F ? 0 : Float8E4M3.Values[code & 0x7F] * 0.5f;
+
+    private readonly struct E4M3Scales : IListedScales
+    {
+        public static int Highest => 0x7E;
+
+        public static int Trials => 26;
+
+        // The scale at which the largest weight is the largest level; an octave and a half below it, where weights are clipped, and above.
+        public static int First(float largest) => Float8E4M3.FromSingle(largest / 6).Bits - 12;
+
+        public static float Scale(int code) => NVFP4.Scale(code);
+    }
 }

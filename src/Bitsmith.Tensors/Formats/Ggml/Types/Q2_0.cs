@@ -30,21 +30,22 @@ internal sealed class Q2_0() : GgmlFormat(GgmlType.Q2_0, 64, 18), ILaneEncoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 64;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q2_0>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q2_0>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> scales = stackalloc float[values.Length / 64];
-        Span<byte> codes = stackalloc byte[values.Length];
-        LevelSearch<TLanes, MinusOneToTwoLevels>.Encode(values, weights, 64, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        Span<float> scales = stackalloc float[lanes.Count];
+        Span<byte> codes = stackalloc byte[64];
+        ScaleSearch<TLanes, LevelGroups<MinusOneToTwoLevels>>.Find(lanes, scales);
         for (int i = 0; i < scales.Length; i++)
         {
+            LevelGroups<MinusOneToTwoLevels>.WriteCodes<TLanes>(values.Slice(64 * i, 64), scales[i], codes);
             Span<byte> block = blocks.Slice(18 * i, 18);
             HalfScale.Write(block, scales[i]);
-            Bits.PackFours(codes.Slice(64 * i, 64), block[2..]);
+            Bits.PackFours(codes, block[2..]);
         }
     }
 }

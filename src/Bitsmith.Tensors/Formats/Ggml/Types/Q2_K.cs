@@ -27,17 +27,17 @@ internal sealed class Q2_K() : GgmlFormat(GgmlType.Q2_K, 256, 84), ILaneEncoder
         Unpacking.Pairs(blocks[16..], 0, codes);
     }
 
-    static int ILaneEncoder.BatchBlocks => 1;
+    static int ILaneEncoder.GroupSize => 16;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q2_K>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q2_K>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
         Span<(float D, float M)> factors = stackalloc (float, float)[1];
         Span<int> scales = stackalloc int[16], minima = stackalloc int[16];
         Span<byte> codes = stackalloc byte[256];
-        MinimumSearch<TLanes>.Encode(AffineSearch.TwoBits, 15, values, weights, factors, scales, minima, codes);
+        MinimumSearch<TLanes>.Encode(AffineSearch.TwoBits, 15, lanes, values, factors, scales, minima, codes);
         for (int group = 0; group < 16; group++)
         {
             blocks[group] = (byte)(scales[group] | (minima[group] << 4));

@@ -24,21 +24,22 @@ internal sealed class Q5_0() : GgmlFormat(GgmlType.Q5_0, 32, 22), ILaneEncoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 32;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q5_0>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q5_0>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> scales = stackalloc float[values.Length / 32];
-        Span<byte> codes = stackalloc byte[values.Length];
-        LevelSearch<TLanes, Int5Levels>.Encode(values, weights, 32, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        Span<float> scales = stackalloc float[lanes.Count];
+        Span<byte> codes = stackalloc byte[32];
+        ScaleSearch<TLanes, LevelGroups<Int5Levels>>.Find(lanes, scales);
         for (int i = 0; i < scales.Length; i++)
         {
+            LevelGroups<Int5Levels>.WriteCodes<TLanes>(values.Slice(32 * i, 32), scales[i], codes);
             Span<byte> block = blocks.Slice(22 * i, 22);
             HalfScale.Write(block, scales[i]);
-            Bits.PackFiveBits<TLanes>(codes.Slice(32 * i, 32), block[2..]);
+            Bits.PackFiveBits<TLanes>(codes, block[2..]);
         }
     }
 }

@@ -27,16 +27,16 @@ internal sealed class Q5_1() : GgmlFormat(GgmlType.Q5_1, 32, 24), ILaneEncoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 32;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q5_1>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q5_1>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
         Span<float> scales = stackalloc float[values.Length / 32], offsets = stackalloc float[scales.Length];
         Span<byte> codes = stackalloc byte[values.Length];
-        AffineBlocks<TLanes>.Encode(AffineSearch.FiveBits, values, weights, scales, offsets, codes);
+        AffineBlocks<TLanes>.Encode(AffineSearch.FiveBits, lanes, values, scales, offsets, codes);
         for (int i = 0; i < scales.Length; i++)
         {
             Span<byte> block = blocks.Slice(24 * i, 24);

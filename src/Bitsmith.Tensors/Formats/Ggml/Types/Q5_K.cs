@@ -39,17 +39,17 @@ internal sealed class Q5_K() : GgmlFormat(GgmlType.Q5_K, 256, 176), ILaneEncoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 2;
+    static int ILaneEncoder.GroupSize => 32;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q5_K>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q5_K>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
         Span<(float D, float M)> factors = stackalloc (float, float)[values.Length / 256];
         Span<int> scales = stackalloc int[8 * factors.Length], minima = stackalloc int[scales.Length];
         Span<byte> codes = stackalloc byte[values.Length];
-        MinimumSearch<TLanes>.Encode(AffineSearch.FiveBits, 63, values, weights, factors, scales, minima, codes);
+        MinimumSearch<TLanes>.Encode(AffineSearch.FiveBits, 63, lanes, values, factors, scales, minima, codes);
         for (int i = 0; i < factors.Length; i++)
         {
             Span<byte> block = blocks.Slice(176 * i, 176);

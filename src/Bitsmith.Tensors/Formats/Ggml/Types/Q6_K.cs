@@ -52,17 +52,22 @@ internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 1;
+    static int ILaneEncoder.GroupSize => 16;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q6_K>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q6_K>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> d = stackalloc float[1];
+        Span<float> d = stackalloc float[1], steps = stackalloc float[LaneGroups.Width];
         Span<int> scales = stackalloc int[16];
         Span<byte> codes = stackalloc byte[256];
-        LevelSearch<TLanes, Int6Levels>.Encode(values, weights, 16, new ScaleCodes(-128, 127), d, scales, codes);
+        ScaleSearch<TLanes, LevelGroups<Int6Levels>>.Find(lanes, new ScaleCodes(-128, 127), d, scales, steps);
+        for (int group = 0; group < scales.Length; group++)
+        {
+            LevelGroups<Int6Levels>.WriteCodes<TLanes>(values.Slice(16 * group, 16), steps[group], codes.Slice(16 * group, 16));
+        }
+
         TLanes nibble = TLanes.Broadcast(15);
         for (int i = 0; i < 128; i += LaneMath.Width)
         {

@@ -38,24 +38,20 @@ internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder, 
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 32;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<Q8_0>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<Q8_0>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> scales = stackalloc float[values.Length / 32];
-        Span<byte> codes = stackalloc byte[values.Length];
-        LevelSearch<TLanes, Int8Levels>.Encode(values, weights, 32, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        Span<float> scales = stackalloc float[lanes.Count];
+        ScaleSearch<TLanes, LevelGroups<Int8Levels>>.Find(lanes, scales);
         for (int i = 0; i < scales.Length; i++)
         {
             Span<byte> block = blocks.Slice(34 * i, 34);
             HalfScale.Write(block, scales[i]);
-            for (int j = 0; j < 32; j += LaneMath.Width)
-            {
-                TLanes.Store8((TLanes.Load8(in codes[(32 * i) + j]) - TLanes.Broadcast(127)) & TLanes.Broadcast(255), ref block[2 + j]);
-            }
+            LevelGroups<Int8Levels>.WriteCodes<TLanes>(values.Slice(32 * i, 32), scales[i], block[2..]);
         }
     }
 }

@@ -25,11 +25,12 @@ internal sealed class Q8_K() : GgmlFormat(GgmlType.Q8_K, 256, 292)
         MemoryMarshal.Cast<byte, sbyte>(blocks.Slice(4, 256)).CopyTo(codes);
     }
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set)
     {
-        for (; values.Length > 0; values = values[BlockValues..], weights = weights[BlockValues..], blocks = blocks[BlockBytes..])
+        NonFiniteWeightException.ThrowIfAny(values, columns);
+        for (int start = 0; start < values.Length; start += BlockValues)
         {
-            EncodeBlock(values[..BlockValues], weights[..BlockValues], blocks[..BlockBytes]);
+            EncodeBlock(values.Slice(start, BlockValues), weights.Slice(start % columns, BlockValues), blocks.Slice(start / BlockValues * BlockBytes, BlockBytes));
         }
     }
 

@@ -32,19 +32,20 @@ internal sealed class TQ1_0() : GgmlFormat(GgmlType.TQ1_0, 256, 54), ILaneEncode
         }
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 256;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<TQ1_0>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<TQ1_0>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> scales = stackalloc float[values.Length / 256];
-        Span<byte> codes = stackalloc byte[values.Length];
-        LevelSearch<TLanes, TernaryLevels>.Encode(values, weights, 256, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        Span<float> scales = stackalloc float[lanes.Count];
+        Span<byte> codes = stackalloc byte[256];
+        ScaleSearch<TLanes, LevelGroups<TernaryLevels>>.Find(lanes, scales);
         for (int i = 0; i < scales.Length; i++)
         {
-            Pack<TLanes>(codes.Slice(256 * i, 256), blocks.Slice(54 * i, 54));
+            LevelGroups<TernaryLevels>.WriteCodes<TLanes>(values.Slice(256 * i, 256), scales[i], codes);
+            Pack<TLanes>(codes, blocks.Slice(54 * i, 54));
             HalfScale.Write(blocks[((54 * i) + 52)..], scales[i]);
         }
     }

@@ -21,19 +21,20 @@ internal sealed class TQ2_0() : GgmlFormat(GgmlType.TQ2_0, 256, 66), ILaneEncode
         Unpacking.Pairs(blocks, 1, codes);
     }
 
-    static int ILaneEncoder.BatchBlocks => 16;
+    static int ILaneEncoder.GroupSize => 256;
 
-    private protected override void EncodeRow(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
-        LaneEncoding.Encode<TQ2_0>(this, values, weights, blocks, set);
+    private protected override void EncodeRows(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> weights, Span<byte> blocks, InstructionSet set) =>
+        LaneEncoding.Encode<TQ2_0>(this, values, columns, weights, blocks, set);
 
-    static void ILaneEncoder.EncodeBlocks<TLanes>(ReadOnlySpan<float> values, ReadOnlySpan<float> weights, Span<byte> blocks)
+    static void ILaneEncoder.EncodeBlocks<TLanes>(in LaneGroups lanes, ReadOnlySpan<float> values, Span<byte> blocks)
     {
-        Span<float> scales = stackalloc float[values.Length / 256];
-        Span<byte> codes = stackalloc byte[values.Length];
-        LevelSearch<TLanes, TernaryLevels>.Encode(values, weights, 256, ScaleCodes.One, scales, stackalloc int[scales.Length], codes);
+        Span<float> scales = stackalloc float[lanes.Count];
+        Span<byte> codes = stackalloc byte[256];
+        ScaleSearch<TLanes, LevelGroups<TernaryLevels>>.Find(lanes, scales);
         for (int i = 0; i < scales.Length; i++)
         {
-            Bits.PackPairs<TLanes>(codes.Slice(256 * i, 256), 0, blocks[(66 * i)..]);
+            LevelGroups<TernaryLevels>.WriteCodes<TLanes>(values.Slice(256 * i, 256), scales[i], codes);
+            Bits.PackPairs<TLanes>(codes, 0, blocks[(66 * i)..]);
             HalfScale.Write(blocks[((66 * i) + 64)..], scales[i]);
         }
     }
