@@ -17,6 +17,7 @@ internal static class AffineBlocks<TLanes>
     /// <param name="offsets">Receives the offset of each block, as stored.</param>
     /// <param name="codes">Receives the code of each weight.</param>
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     public static void Encode(
         AffineSearch search, in LaneGroups lanes, ReadOnlySpan<float> values, Span<float> scales, Span<float> offsets, Span<byte> codes)
     {
@@ -41,7 +42,7 @@ internal static class AffineBlocks<TLanes>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     private static void Search(AffineSearch search, in LaneGroups lanes, TLanes low, TLanes high, out TLanes scale, out TLanes offset)
     {
         AffineSums<TLanes> sums = new(lanes, search.Highest);

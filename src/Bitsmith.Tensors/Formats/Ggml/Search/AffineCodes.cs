@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml.Search;
@@ -5,6 +6,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Search;
 /// <summary>The codes of a group at the scale and the offset that are stored.</summary>
 internal static class AffineCodes
 {
+    [MethodImpl(LaneGroups.Kernel)]
     public static void Write<TLanes>(ReadOnlySpan<float> values, float scale, float offset, int highest, Span<byte> codes)
         where TLanes : struct, ILanes16<TLanes>
     {

@@ -11,10 +11,14 @@ internal sealed class AffineSearch
 {
     private const int Width = LaneMath.Width, Rounds = 4;
 
+    // A gain that is larger by less is the same, but for rounding.
+    private const float Clearly = 1 + 5e-7f;
+
     // The range of codes over the range of values: beyond 1 the values at one or both ends are clipped.
     private static readonly float[] Reaches = [1.07f, 1.15f, 1.25f, 1.4f, 1.6f, 1.85f, 2.2f, 2.7f, 3.5f];
 
-    // For values from 0 to 1: the reciprocal of the scale, and the offset.
+    // For values from 0 to 1: the reciprocal of the scale, and the offset. Groups of few different weights have many equal solutions; those of small scales
+    // and offsets come first, for a block's other groups go with them best.
     private readonly (float Inverse, float Offset)[] candidates;
 
     private AffineSearch(int highest) => (Highest, candidates) = (highest, [.. Candidates(highest)]);
@@ -39,7 +43,7 @@ internal sealed class AffineSearch
     /// <param name="scale">Receives the scales.</param>
     /// <param name="offset">Receives the offsets.</param>
     /// <param name="square">Receives sum w q^2 of each group.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     public void Find<TLanes>(in AffineSums<TLanes> sums, TLanes low, TLanes high, bool negativeOffset, out TLanes scale, out TLanes offset, out TLanes square)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -79,11 +83,11 @@ internal sealed class AffineSearch
 
     private static IEnumerable<(float Inverse, float Offset)> Candidates(int highest)
     {
-        for (int step = -5; step <= 5; step++)
+        for (int phase = 1; phase >= -2; phase--)
         {
-            float inverse = highest + (0.18f * step);
-            for (int phase = -2; phase <= 1; phase++)
+            for (int step = 5; step >= -5; step--)
             {
+                float inverse = highest + (0.18f * step);
                 yield return (inverse, 0.25f * phase / inverse);
             }
         }
@@ -110,7 +114,7 @@ internal sealed class AffineSearch
         {
             sums.Sum(inverse, start, out TLanes code, out TLanes squared, out TLanes product);
             sums.Solve(code, squared, product, negativeOffset, out TLanes solvedScale, out TLanes solvedOffset, out TLanes other);
-            TLanes better = first ? TLanes.Broadcast(uint.MaxValue) : TLanes.LessF(gain, other);
+            TLanes better = first ? TLanes.Broadcast(uint.MaxValue) : TLanes.LessF(TLanes.MultiplyF(gain, LaneMath.Single<TLanes>(Clearly)), other);
             (Scale, Offset) = (TLanes.Select(better, solvedScale, Scale), TLanes.Select(better, solvedOffset, Offset));
             (Square, gain) = (TLanes.Select(better, squared, Square), TLanes.Select(better, other, gain));
         }

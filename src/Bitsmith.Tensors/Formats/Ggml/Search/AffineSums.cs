@@ -19,7 +19,7 @@ internal readonly ref struct AffineSums<TLanes>
     private readonly TLanes inverseWeight;
 
     /// <summary>Adds up what no code changes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     public AffineSums(LaneGroups lanes, int highest)
     {
         values = lanes.Values;
@@ -43,7 +43,7 @@ internal readonly ref struct AffineSums<TLanes>
     public TLanes Value { get; }
 
     /// <summary>Sums w q, w q^2 and w x q for the codes nearest to (x - offset) * inverse.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     public void Sum(TLanes inverse, TLanes offset, out TLanes code, out TLanes square, out TLanes product)
     {
         ref float x = ref MemoryMarshal.GetReference(values), w = ref MemoryMarshal.GetReference(weights);

@@ -19,7 +19,7 @@ internal static class GridSearch
     /// taken for equal. Costs are not negative, so their order is that of their bits.
     /// </remarks>
     [SkipLocalsInit]
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     public static TLanes Nearest<TLanes>(Grid grid, ReadOnlySpan<float> targets, ReadOnlySpan<float> weights, out TLanes cost)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -61,6 +61,7 @@ internal static class GridSearch
 
     /// <summary>The coordinates of the points of sixteen keys, transposed.</summary>
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     public static void Coordinates<TLanes>(Grid grid, TLanes keys, Span<float> coordinates)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -90,7 +91,7 @@ internal static class GridSearch
 
     /// <summary>The cost of every combination of levels in half a point.</summary>
     [SkipLocalsInit]
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     private static void Combine<TLanes>(Grid grid, ReadOnlySpan<float> targets, ReadOnlySpan<float> weights, Span<float> sums)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -121,7 +122,7 @@ internal static class GridSearch
         Add<TLanes>(left, right, sums);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     private static void Add<TLanes>(ReadOnlySpan<float> left, ReadOnlySpan<float> right, Span<float> sums)
         where TLanes : struct, ILanes16<TLanes>
     {

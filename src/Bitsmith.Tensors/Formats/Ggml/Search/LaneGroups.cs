@@ -18,6 +18,12 @@ internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, 
     /// <summary>Groups in a batch; missing ones are zeros.</summary>
     public const int Width = LaneMath.Width;
 
+    /// <summary>
+    /// Options of methods that loop over lanes: slow without optimization, and not to be inlined, for then a larger method might run out of the compiler's budget for
+    /// inlining the operations themselves.
+    /// </summary>
+    public const MethodImplOptions Kernel = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
+
     private const uint Infinity = 0x7F80_0000;
 
     /// <summary>Weights in a group.</summary>
@@ -46,6 +52,7 @@ internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, 
     }
 
     /// <summary>Takes over the weights of whole blocks; false where one of them is infinite or NaN.</summary>
+    [MethodImpl(Kernel)]
     public bool LoadValues<TLanes>(ReadOnlySpan<float> source)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -95,6 +102,7 @@ internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, 
         HalfScale.Inverse(TLanes.DivideF(TLanes.Load32(in scales[0]), TLanes.Load32(in Units[0])));
 
     /// <summary>Writes element i of group g to 16 i + g.</summary>
+    [MethodImpl(Kernel)]
     private readonly void Transpose(ReadOnlySpan<float> source, Span<float> target)
     {
         int count = source.Length / size, group = 0;

@@ -16,7 +16,7 @@ internal readonly struct LevelGroups<TLevels> : IScaledGroups
 
     public static int Rounds => TLevels.Rounds;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     public static void Sum<TLanes>(in LaneGroups lanes, TLanes inverse, out TLanes product, out TLanes square)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -34,6 +34,7 @@ internal readonly struct LevelGroups<TLevels> : IScaledGroups
     }
 
     /// <summary>Writes the code of each weight of one group at a scale.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
     public static void WriteCodes<TLanes>(ReadOnlySpan<float> values, float scale, Span<byte> codes)
         where TLanes : struct, ILanes16<TLanes>
     {

@@ -50,6 +50,7 @@ internal static class ListedScales<TLanes, TLevels, TScales>
         }
     }
 
+    [MethodImpl(LaneGroups.Kernel)]
     private static float Largest(ReadOnlySpan<float> values)
     {
         TLanes largest = TLanes.Broadcast(0);
@@ -62,6 +63,7 @@ internal static class ListedScales<TLanes, TLevels, TScales>
     }
 
     /// <summary>Replaces the first code to try of each group by the best.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
     private static void Choose(in LaneGroups lanes, Span<int> codes)
     {
         Span<float> scales = stackalloc float[Width], best = stackalloc float[Width];

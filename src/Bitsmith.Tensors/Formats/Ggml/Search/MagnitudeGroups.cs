@@ -27,6 +27,7 @@ internal readonly struct MagnitudeGroups<TGrid> : IScaledGroups
     public static int Rounds => 4;
 
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     public static void Sum<TLanes>(in LaneGroups lanes, TLanes inverse, out TLanes product, out TLanes square)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -76,6 +77,7 @@ internal readonly struct MagnitudeGroups<TGrid> : IScaledGroups
 
     /// <summary>Leaves the magnitudes, that of the wrong sign negative, in <paramref name="signed"/>.</summary>
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     private static void Assign<TLanes>(in LaneGroups lanes, int start, TLanes inverse, Span<float> signed, out TLanes first, out TLanes second, out TLanes signs)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -97,6 +99,7 @@ internal readonly struct MagnitudeGroups<TGrid> : IScaledGroups
     }
 
     /// <summary>The bit of the weight that takes the wrong sign, if one must, and a bit for each weight below zero.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
     private static TLanes Signs<TLanes>(in LaneGroups lanes, int start, TLanes inverse, out TLanes signs)
         where TLanes : struct, ILanes16<TLanes>
     {

@@ -45,6 +45,7 @@ internal static class MinimumSearch<TLanes>
     /// <summary>
     /// Offsets can only be of one sign, that of -m. Where more groups lie above zero than below, the mirrored block is encoded and d and m are negated.
     /// </summary>
+    [MethodImpl(LaneGroups.Kernel)]
     private static void Turn(in LaneGroups lanes, Span<float> signs)
     {
         Span<float> above = stackalloc float[Width], below = stackalloc float[Width];
@@ -113,29 +114,46 @@ internal static class MinimumSearch<TLanes>
         [SkipLocalsInit]
         public void Run(Choice best, Choice trial)
         {
-            Span<float> terms = stackalloc float[5 * Width], least = stackalloc float[Width];
-            Start(trial);
+            Span<float> terms = stackalloc float[5 * Width], least = stackalloc float[Width], next = stackalloc float[2 * Width], starts = stackalloc float[UnitScan.Starts * Width];
+            Span<float> nextD = next[..Width], nextM = next[Width..];
+            Start(trial, starts);
             least.Fill(float.PositiveInfinity);
-            for (int round = 0; round <= Rounds; round++)
+
+            // Where scales are coarse, several d are worth a try.
+            bool coarse = codes.Highest < 32;
+            for (int round = coarse ? 1 - UnitScan.Starts : 0; round <= Rounds; round++)
             {
                 Assign(trial, terms);
                 bool moved = false;
                 for (int start = 0; start < lanes.Count; start += lanes.GroupsInBlock)
                 {
-                    moved |= Judge(start, terms, best, trial, ref least[start]);
+                    moved |= Judge(start, terms, best, trial, ref least[start], ref nextD[start], ref nextM[start]);
                 }
 
-                if (!moved)
+                if (round < 0)
+                {
+                    starts.Slice((round + UnitScan.Starts - 1) * Width, Width).CopyTo(trial.D);
+                    continue;
+                }
+
+                if (!moved && round > 0)
                 {
                     return;
+                }
+
+                for (int start = 0; start < lanes.Count; start += lanes.GroupsInBlock)
+                {
+                    trial.D.Slice(start, lanes.GroupsInBlock).Fill(nextD[start]);
+                    trial.M.Slice(start, lanes.GroupsInBlock).Fill(nextM[start]);
                 }
             }
         }
 
-        /// <summary>d and m for which the groups' own scales and minima are nearest to integers.</summary>
-        private void Start(Choice first)
+        /// <summary>d and m for which the groups' own scales and minima are nearest to integers; other d to start from.</summary>
+        [SkipLocalsInit]
+        private void Start(Choice first, Span<float> others)
         {
-            Span<float> wanted = stackalloc float[4 * Width];
+            Span<float> wanted = stackalloc float[4 * Width], starts = stackalloc float[UnitScan.Starts];
             TLanes.Store32(ownScales, ref wanted[0]);
             TLanes.Store32(squares, ref wanted[Width]);
             TLanes.Store32(ownMinima, ref wanted[2 * Width]);
@@ -143,16 +161,23 @@ internal static class MinimumSearch<TLanes>
             int count = lanes.GroupsInBlock;
             first.D.Clear();
             first.M.Clear();
+            others.Clear();
             for (int start = 0; start < lanes.Count; start += count)
             {
                 float unit = lanes.Units[start];
-                first.D.Slice(start, count).Fill(UnitScan.Find<TLanes>(wanted.Slice(start, count), wanted.Slice(Width + start, count), unit, codes));
+                int choice = UnitScan.Find<TLanes>(wanted.Slice(start, count), wanted.Slice(Width + start, count), unit, codes, starts);
+                first.D.Slice(start, count).Fill(starts[choice]);
+                for (int other = 1; other < UnitScan.Starts; other++)
+                {
+                    others.Slice(((other - 1) * Width) + start, count).Fill(starts[(choice + other) % UnitScan.Starts]);
+                }
+
                 first.M.Slice(start, count).Fill(UnitScan.Find<TLanes>(wanted.Slice((2 * Width) + start, count), wanted.Slice((3 * Width) + start, count), unit, codes));
             }
         }
 
         /// <summary>The best integers of each group at its block's d and m, and the terms of least squares for x = d a - m b: a a, a b, b b, x a, x b.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        [MethodImpl(LaneGroups.Kernel)]
         private void Assign(Choice choice, Span<float> terms)
         {
             TLanes d = TLanes.Load32(in choice.D[0]), m = TLanes.Load32(in choice.M[0]), inverseM = HalfScale.Inverse(m), zero = TLanes.Broadcast(0);
@@ -187,8 +212,8 @@ internal static class MinimumSearch<TLanes>
 
         private TLanes Integer(TLanes value) => IntegerLevels.Round(TLanes.MinF(TLanes.MaxF(value, TLanes.Broadcast(0)), highest));
 
-        /// <summary>Keeps a block's trial if it is better, and then moves the trial's d and m to their least squares; false where nothing moves.</summary>
-        private bool Judge(int start, ReadOnlySpan<float> terms, Choice best, Choice trial, ref float least)
+        /// <summary>Keeps a block's trial if it is better, and then says d and m of least squares for it; false where nothing moves.</summary>
+        private bool Judge(int start, ReadOnlySpan<float> terms, Choice best, Choice trial, ref float least, ref float followingD, ref float followingM)
         {
             int count = lanes.GroupsInBlock;
             double error = 0, aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;
@@ -217,9 +242,9 @@ internal static class MinimumSearch<TLanes>
             (double nextD, double nextM) = determinant > 1e-6 * aa * bb
                 ? (((xa * bb) - (xb * ab)) / determinant, ((xa * ab) - (xb * aa)) / determinant)
                 : (aa > 0 ? xa / aa : d, m);
-            trial.D.Slice(start, count).Fill(HalfScale.Round((float)nextD * unit) / unit);
-            trial.M.Slice(start, count).Fill(HalfScale.Round((float)nextM * unit) / unit);
-            return trial.D[start] != d || trial.M[start] != m;
+            followingD = HalfScale.Round((float)nextD * unit) / unit;
+            followingM = HalfScale.Round((float)nextM * unit) / unit;
+            return followingD != d || followingM != m;
         }
     }
 }

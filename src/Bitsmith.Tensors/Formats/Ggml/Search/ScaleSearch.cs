@@ -82,7 +82,7 @@ internal static class ScaleSearch<TLanes, TGroups>
     }
 
     /// <summary>The best scale of a block of one group, as stored: least squares from the group's own, rounded, as long as it gets better.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     private static TLanes StoredScale(in LaneGroups lanes, TLanes scale)
     {
         TLanes units = TLanes.Load32(in lanes.Units[0]), toBlock = TLanes.DivideF(LaneMath.Single<TLanes>(1), units), best = TLanes.Broadcast(0), least = best;
@@ -99,7 +99,7 @@ internal static class ScaleSearch<TLanes, TGroups>
     }
 
     /// <summary>The best scale of each group on its own, any real number, and sum w q^2 there.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(LaneGroups.Kernel)]
     private static void FindGroups(in LaneGroups lanes, int rounds, out TLanes scale, out TLanes square)
     {
         TLanes extreme = Extreme(lanes), magnitude = extreme & TLanes.Broadcast(0x7FFF_FFFF);
@@ -132,6 +132,7 @@ internal static class ScaleSearch<TLanes, TGroups>
         TLanes.MultiplyF(scale, TLanes.SubtractF(TLanes.MultiplyF(scale, square), TLanes.AddF(product, product)));
 
     /// <summary>The weight of largest magnitude of each group, with its sign.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
     private static TLanes Extreme(in LaneGroups lanes)
     {
         TLanes extreme = TLanes.Broadcast(0), largest = extreme, magnitude = TLanes.Broadcast(0x7FFF_FFFF);
@@ -150,7 +151,7 @@ internal static class ScaleSearch<TLanes, TGroups>
     {
         private readonly LaneGroups lanes = lanes;
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        [MethodImpl(LaneGroups.Kernel)]
         public void Assign(
             bool again, scoped ReadOnlySpan<float> d, scoped Span<float> factors, scoped Span<float> errors, scoped Span<float> products, scoped Span<float> squares)
         {

@@ -45,6 +45,7 @@ internal readonly struct ShiftedGroups<TShift> : IScaledGroups
 
     /// <summary>Here the shift is the one that would be better if every ternary vector were a point.</summary>
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     public static void Sum<TLanes>(in LaneGroups lanes, TLanes inverse, out TLanes product, out TLanes square)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -102,6 +103,7 @@ internal readonly struct ShiftedGroups<TShift> : IScaledGroups
 
     /// <summary>The keys of the points nearest to eight weights of each group.</summary>
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     private static TLanes Nearest<TLanes>(in LaneGroups lanes, int start, TLanes inverse, TLanes shift, out TLanes cost)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -115,6 +117,7 @@ internal readonly struct ShiftedGroups<TShift> : IScaledGroups
     }
 
     [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
     private static TLanes LikelyShift<TLanes>(in LaneGroups lanes, int start, TLanes inverse)
         where TLanes : struct, ILanes16<TLanes>
     {

@@ -11,12 +11,24 @@ internal static class UnitScan
     private const int Steps = 48;
     private static readonly float[] Reaches = [.. Enumerable.Range(0, Steps).Select(step => 1 / (0.6f + (0.5f * step / (Steps - 1))))];
 
+    /// <summary>How many starting points there are to choose from, one for each part of the range of candidates.</summary>
+    public const int Starts = Steps / LaneMath.Width;
+
     /// <summary>
     /// The d, as stored, for which the scales that groups want are nearest to multiples that codes can state: each group's error grows with the square of the distance,
     /// times its sum w q^2.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Find<TLanes>(ReadOnlySpan<float> wanted, ReadOnlySpan<float> squares, float unit, ScaleCodes codes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        Span<float> starts = stackalloc float[Starts];
+        return starts[Find<TLanes>(wanted, squares, unit, codes, starts)];
+    }
+
+    /// <summary>As the other, with the best d of each part of the range in <paramref name="starts"/>; returns the number of the best of all.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(LaneGroups.Kernel)]
+    public static int Find<TLanes>(ReadOnlySpan<float> wanted, ReadOnlySpan<float> squares, float unit, ScaleCodes codes, Span<float> starts)
         where TLanes : struct, ILanes16<TLanes>
     {
         float extreme = 0;
@@ -28,12 +40,14 @@ internal static class UnitScan
         TLanes toReal = LaneMath.Single<TLanes>(unit), toBlock = LaneMath.Single<TLanes>(1 / unit);
         TLanes lowest = LaneMath.Single<TLanes>(codes.Lowest), highest = LaneMath.Single<TLanes>(codes.Highest);
         TLanes offset = LaneMath.Single<TLanes>(codes.Offset), step = LaneMath.Single<TLanes>(codes.Step), inverseStep = LaneMath.Single<TLanes>(1 / codes.Step);
-        TLanes best = TLanes.Broadcast(0), least = LaneMath.Single<TLanes>(float.PositiveInfinity);
-        for (int end = codes.Lowest < 0 ? 0 : 1; end < 2; end++)
+        int choice = 0;
+        float lossOfAll = float.PositiveInfinity;
+        for (int start = 0; start < Steps; start += LaneMath.Width)
         {
-            TLanes widest = LaneMath.Single<TLanes>(extreme / codes.Factor(end == 0 ? codes.Lowest : codes.Highest));
-            for (int start = 0; start < Steps; start += LaneMath.Width)
+            TLanes best = TLanes.Broadcast(0), least = LaneMath.Single<TLanes>(float.PositiveInfinity);
+            for (int end = codes.Lowest < 0 ? 0 : 1; end < 2; end++)
             {
+                TLanes widest = LaneMath.Single<TLanes>(extreme / codes.Factor(end == 0 ? codes.Lowest : codes.Highest));
                 TLanes d = TLanes.MultiplyF(widest, TLanes.Load32(in Reaches[start]));
                 d = TLanes.MultiplyF(HalfScale.Round(TLanes.MultiplyF(d, toReal)), toBlock);
                 TLanes inverse = TLanes.MultiplyF(HalfScale.Inverse(d), inverseStep), loss = TLanes.Broadcast(0);
@@ -50,17 +64,27 @@ internal static class UnitScan
                 TLanes less = TLanes.LessF(loss, least);
                 (best, least) = (TLanes.Select(less, d, best), TLanes.Select(less, loss, least));
             }
+
+            int part = start / LaneMath.Width;
+            (starts[part], float lossOfPart) = Least(best, least);
+            (choice, lossOfAll) = lossOfPart < lossOfAll ? (part, lossOfPart) : (choice, lossOfAll);
         }
 
-        Span<float> candidates = stackalloc float[LaneMath.Width], losses = stackalloc float[LaneMath.Width];
-        TLanes.Store32(best, ref MemoryMarshal.GetReference(candidates));
-        TLanes.Store32(least, ref MemoryMarshal.GetReference(losses));
+        return choice;
+    }
+
+    private static (float D, float Loss) Least<TLanes>(TLanes candidates, TLanes losses)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        Span<float> d = stackalloc float[LaneMath.Width], loss = stackalloc float[LaneMath.Width];
+        TLanes.Store32(candidates, ref MemoryMarshal.GetReference(d));
+        TLanes.Store32(losses, ref MemoryMarshal.GetReference(loss));
         int lane = 0;
         for (int i = 1; i < LaneMath.Width; i++)
         {
-            lane = losses[i] < losses[lane] ? i : lane;
+            lane = loss[i] < loss[lane] ? i : lane;
         }
 
-        return candidates[lane];
+        return (d[lane], loss[lane]);
     }
 }
