@@ -27,15 +27,17 @@ internal sealed class Peers : IDisposable
     /// <summary>A path in the exchange folder as this process sees it.</summary>
     public string Here(string name) => Path.Combine(exchange.FullName, name);
 
+    /// <summary>The same path as the peers see it.</summary>
+    public string Inside(string name) => $"/tmp/{exchange.Name}/{name}";
+
     /// <summary>Runs a script; arguments that start with '@' name files of the exchange folder.</summary>
     public (int Code, string Output) Run(string script, params string[] args) => Program("python3", ["@" + script, .. args]);
 
     /// <summary>Runs a program, for example llama-quantize; arguments that start with '@' name files of the exchange folder.</summary>
     public (int Code, string Output) Program(string program, params string[] args)
     {
-        string inside = $"/tmp/{exchange.Name}/";
         ProcessStartInfo start = new("chroot") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string argument in (string[])[Root, program, .. args.Select(argument => argument.StartsWith('@') ? inside + argument[1..] : argument)])
+        foreach (string argument in (string[])[Root, program, .. args.Select(argument => argument.StartsWith('@') ? Inside(argument[1..]) : argument)])
         {
             start.ArgumentList.Add(argument);
         }

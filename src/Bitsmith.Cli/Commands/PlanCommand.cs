@@ -25,6 +25,7 @@ internal static class PlanCommand
             if (gguf.MixOf(parsed, shared, target) is { } mix)
             {
                 using GgufQuantizationJob planned = GgufQuantizationJob.Prepare(gguf.Read(parsed, shared, mix, target ?? $"{mix.Name}.gguf"));
+                planned.MeasureTime(TimeProvider.System);
                 if (parsed.GetValue(shared.Json))
                 {
                     terminal.Out.WriteLine(PlanJson.Write(planned.Plan, planned.Estimate));

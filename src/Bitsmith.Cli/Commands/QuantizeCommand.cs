@@ -76,6 +76,7 @@ internal static class QuantizeCommand
     public static GgufManifest Run(Terminal terminal, GgufJobOptions options, CancellationToken cancellationToken)
     {
         using GgufQuantizationJob job = GgufQuantizationJob.Prepare(options);
+        job.MeasureTime(TimeProvider.System);
         foreach (string warning in job.Plan.Warnings)
         {
             terminal.Error.WriteLine($"warning: {warning}");

@@ -25,7 +25,7 @@ public sealed class GgufQuantizationJob : IDisposable
     private readonly IReadOnlyList<string> names;
     private readonly FileDigest? imatrix;
 
-    private GgufQuantizationJob(GgufJobOptions options, GgufSource source, TimeProvider clock)
+    private GgufQuantizationJob(GgufJobOptions options, GgufSource source)
     {
         (this.options, this.source) = (options, source);
         ImportanceMatrix? importance = options.Imatrix is null ? null : ImportanceMatrix.Load(options.Imatrix);
@@ -34,33 +34,42 @@ public sealed class GgufQuantizationJob : IDisposable
         IReadOnlyList<(string Path, GgufLayout Layout)> files = GgufWriter.Layouts(options.Output, Plan.Metadata, [.. Plan.Rows.Select(row => row.Output)], options.MaxFileBytes);
         names = [.. files.Select(file => Path.GetFileName(file.Path))];
         steps = new GgufSteps(source, Plan, [.. files.Select(file => file.Layout)], importance);
-        Estimate = ResourceEstimate.Predict(steps, imatrix?.Bytes ?? 0, options.Threads, EncodingTime.Estimate(steps, options.Threads, clock));
+        Estimate = ResourceEstimate.Predict(steps, imatrix?.Bytes ?? 0, options.Threads);
     }
 
     /// <summary>What will be done.</summary>
     public GgufPlan Plan { get; }
 
-    /// <summary>What it needs.</summary>
-    public ResourceEstimate Estimate { get; }
+    /// <summary>What it needs; the time only after <see cref="MeasureTime"/>.</summary>
+    public ResourceEstimate Estimate { get; private set; }
 
     /// <summary>Opens the source and plans; writes nothing.</summary>
     /// <param name="options">What to do.</param>
-    /// <param name="clock">Measures how fast this machine encodes; null for the system's clock.</param>
     /// <exception cref="CheckpointException">The source or the importance matrix is broken, or they do not belong together.</exception>
     /// <exception cref="RequestException">The mix or an option does not suit the model.</exception>
-    public static GgufQuantizationJob Prepare(GgufJobOptions options, TimeProvider? clock = null)
+    public static GgufQuantizationJob Prepare(GgufJobOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
         GgufSource source = GgufSource.Open(options.Model);
         try
         {
-            return new GgufQuantizationJob(options, source, clock ?? TimeProvider.System);
+            return new GgufQuantizationJob(options, source);
         }
         catch
         {
             source.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Encodes a few rows to each type for a moment, and adds to <see cref="Estimate"/> how long the job will take by that.</summary>
+    /// <param name="clock">The clock.</param>
+    /// <exception cref="CheckpointException">One of these rows holds a weight that is no number.</exception>
+    /// <exception cref="JobException">One of these rows holds a weight that does not fit its type.</exception>
+    public void MeasureTime(TimeProvider clock)
+    {
+        ArgumentNullException.ThrowIfNull(clock);
+        Estimate = Estimate with { Seconds = EncodingTime.Estimate(steps, options.Threads, clock) };
     }
 
     /// <summary>Does the work.</summary>

@@ -36,8 +36,7 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
     /// <param name="steps">What will be done.</param>
     /// <param name="imatrixBytes">Length of the importance matrix.</param>
     /// <param name="threads">Encoding threads.</param>
-    /// <param name="seconds">Time, where it was measured.</param>
-    internal static ResourceEstimate Predict(GgufSteps steps, long imatrixBytes, int threads, double? seconds)
+    internal static ResourceEstimate Predict(GgufSteps steps, long imatrixBytes, int threads)
     {
         long pool = GgufPipeline.PoolSize(threads) * GgufChunk.BytesFor(GgufSteps.MostValues(steps.Plan));
         long header = steps.Layouts.Sum(layout => (long)layout.HeaderBytes.Length), text = steps.Plan.Rows.Count * TextBytesPerTensor;
@@ -45,8 +44,7 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
             RuntimeBytes + pool + GgufSteps.MappedBytes + (CopiesOfHeader * header) + (CopiesOfImatrix * imatrixBytes) + (steps.Plan.Rows.Count * BytesPerTensor),
             steps.Layouts.Sum(layout => layout.Length) + text + (1 << 20),
             steps.Source.Files.Sum(file => file.Length),
-            steps.Layouts.Count,
-            seconds);
+            steps.Layouts.Count);
     }
 
     /// <summary>Predicts from the plan.</summary>

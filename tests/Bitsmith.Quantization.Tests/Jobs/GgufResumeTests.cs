@@ -40,7 +40,7 @@ public sealed class GgufResumeTests
         GgufJobOptions options = Options(golden);
         long total = 0, resumed = 0;
         Assert.True(Interrupt(options, 20));
-        using GgufQuantizationJob job = GgufQuantizationJob.Prepare(options with { Resume = true }, new LeapingClock());
+        using GgufQuantizationJob job = GgufQuantizationJob.Prepare(options with { Resume = true });
         job.Run(new Reporter(progress => (total, resumed) = (progress.TotalBytes, resumed == 0 ? progress.DoneBytes : resumed)), TestContext.Current.CancellationToken);
         Assert.True(resumed > total / 4, $"the first report after resuming was {resumed} of {total} bytes");
     }
@@ -114,7 +114,7 @@ public sealed class GgufResumeTests
     {
         using CancellationTokenSource source = new();
         int seen = 0;
-        using GgufQuantizationJob job = GgufQuantizationJob.Prepare(options, new LeapingClock());
+        using GgufQuantizationJob job = GgufQuantizationJob.Prepare(options);
         try
         {
             job.Run(new Reporter(_ => Stop(++seen)), source.Token);
