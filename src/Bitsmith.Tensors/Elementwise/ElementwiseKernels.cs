@@ -8,7 +8,7 @@ namespace Bitsmith.Tensors.Elementwise;
 /// Maps over rows of binary32 values. Each output depends on the values at its own place alone, through the same operations wherever it stands, so results do not depend on how rows
 /// are cut. Nothing is allocated. An output may be one of the inputs, but may not overlap one otherwise.
 /// </summary>
-public static class ElementwiseKernels
+public static partial class ElementwiseKernels
 {
     /// <summary>sums[i] += values[i].</summary>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
@@ -34,12 +34,7 @@ public static class ElementwiseKernels
     /// <exception cref="ArgumentException">The lengths do not fit.</exception>
     public static void RmsNorm(ReadOnlySpan<float> inputs, ReadOnlySpan<float> weight, float epsilon, Span<float> outputs, InstructionSet instructionSet)
     {
-        int width = weight.Length;
-        if (width == 0 || inputs.Length % width != 0 || outputs.Length != inputs.Length)
-        {
-            throw new ArgumentException($"{inputs.Length} values are no rows of {width}, or do not fit {outputs.Length}.");
-        }
-
+        int width = CheckRows(inputs, weight, outputs);
         for (int start = 0; start < inputs.Length; start += width)
         {
             ReadOnlySpan<float> x = inputs.Slice(start, width);
@@ -52,6 +47,11 @@ public static class ElementwiseKernels
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public static void Exp(ReadOnlySpan<float> inputs, Span<float> outputs, InstructionSet instructionSet) =>
         Map(inputs, inputs, outputs, default(Power), instructionSet);
+
+    private static int CheckRows(ReadOnlySpan<float> inputs, ReadOnlySpan<float> weight, ReadOnlySpan<float> outputs) =>
+        weight.Length > 0 && inputs.Length % weight.Length == 0 && outputs.Length == inputs.Length
+            ? weight.Length
+            : throw new ArgumentException($"{inputs.Length} values are no rows of {weight.Length}, or do not fit {outputs.Length}.");
 
     private static void Map<TOperation>(ReadOnlySpan<float> left, ReadOnlySpan<float> right, Span<float> outputs, TOperation operation, InstructionSet instructionSet)
         where TOperation : struct, IBinary

@@ -88,6 +88,32 @@ public static class RotaryKernel
         }
     }
 
+    /// <summary>Rotates bfloat16 values as PyTorch does: results rounded to bfloat16, and the products before them too where the models say so.</summary>
+    /// <param name="heads">heads × head width; the first R channels of each are rotated.</param>
+    /// <param name="headDim">Head width, at least R.</param>
+    /// <param name="cosines">R/2 cosines.</param>
+    /// <param name="sines">R/2 sines.</param>
+    /// <param name="interleaved">Pairs are (2i, 2i + 1), not (i, i + R/2).</param>
+    /// <param name="roundProducts">Products are rounded before they are added (decoders), or not (vision tower).</param>
+    /// <exception cref="ArgumentException">The lengths do not fit.</exception>
+    public static void BFloat16(Span<float> heads, int headDim, ReadOnlySpan<float> cosines, ReadOnlySpan<float> sines, bool interleaved, bool roundProducts)
+    {
+        Check(heads.Length, headDim, cosines.Length, sines.Length);
+        (int step, int distance) = interleaved ? (2, 1) : (1, cosines.Length);
+        for (int start = 0; start < heads.Length; start += headDim)
+        {
+            for (int i = 0; i < cosines.Length; i++)
+            {
+                ref float first = ref heads[start + (i * step)], second = ref heads[start + (i * step) + distance];
+                (first, second) = (
+                    ElementTypes.BFloat16.Round(Product(first, cosines[i], roundProducts) - Product(second, sines[i], roundProducts)),
+                    ElementTypes.BFloat16.Round(Product(second, cosines[i], roundProducts) + Product(first, sines[i], roundProducts)));
+            }
+        }
+    }
+
+    private static float Product(float x, float factor, bool rounds) => rounds ? ElementTypes.BFloat16.Round(x * factor) : x * factor;
+
     private static void Check(int values, int headDim, int cosines, int sines)
     {
         if (headDim <= 0 || values % headDim != 0 || cosines != sines || 2 * cosines > headDim)

@@ -25,6 +25,12 @@ public sealed record ComputeOptions(int Threads, InstructionSet InstructionSet, 
     /// <summary>All cores and the fastest kernels: integer products of GGML blocks, BF16 dot products where the instruction set chosen has them.</summary>
     public static ComputeOptions Fastest { get; } = Default with { BlockInputs = true, BFloat16Inputs = HasBFloat16Dot && Default.InstructionSet == InstructionSet.Avx512 };
 
+    /// <summary>
+    /// Every operation rounds its result to BF16, where PyTorch does when a model runs in bfloat16 with eager attention, and sums run in the order of oneDNN's BF16 kernels. The same bits on every
+    /// instruction set; slow.
+    /// </summary>
+    public bool BFloat16Results { get; init; }
+
     /// <summary>The fastest kernels on so many threads, or the fastest that keep inputs exact.</summary>
     public static ComputeOptions On(int threads, bool exactInputs) => (exactInputs ? Default : Fastest) with { Threads = threads };
 

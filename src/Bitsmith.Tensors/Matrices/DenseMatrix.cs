@@ -10,7 +10,7 @@ internal sealed unsafe class DenseMatrix : WeightMatrix
     private readonly ElementType type;
     private readonly TensorBytes bytes;
 
-    public DenseMatrix(ElementType type, int rows, int columns, TensorBytes bytes)
+    public DenseMatrix(ElementType type, int rows, int columns, TensorBytes bytes, bool isConvolution)
         : base(rows, columns)
     {
         if (!type.IsWeightFloat())
@@ -21,6 +21,10 @@ internal sealed unsafe class DenseMatrix : WeightMatrix
         Require(bytes, (long)rows * columns * type.Bytes(), nameof(bytes));
         this.type = type;
         this.bytes = bytes;
+        if (isConvolution)
+        {
+            SumColumns = int.MaxValue - 1;
+        }
     }
 
     public override long Bytes => bytes.Length;

@@ -1,4 +1,5 @@
 using Bitsmith.Tensors.Assembly;
+using Bitsmith.Tensors.Elementwise;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Formats.Ggml;
@@ -20,9 +21,17 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <summary>Bytes in its stored form, scales included.</summary>
     public abstract long Bytes { get; }
 
+    /// <summary>Columns after which sums begin anew where results are rounded to BF16, an even number.</summary>
+    private protected int SumColumns { get; init; } = PairedProduct.SumColumns;
+
     /// <summary>A matrix of F32, F16 or BF16 elements, row-major.</summary>
+    /// <param name="type">Of the elements.</param>
+    /// <param name="rows">Out features.</param>
+    /// <param name="columns">In features.</param>
+    /// <param name="bytes">The elements.</param>
+    /// <param name="isConvolution">The matrix is a convolution's kernel, whose sums oneDNN never begins anew.</param>
     /// <exception cref="ArgumentException">The bytes do not fit the shape.</exception>
-    public static WeightMatrix Dense(ElementType type, int rows, int columns, TensorBytes bytes) => new DenseMatrix(type, rows, columns, bytes);
+    public static WeightMatrix Dense(ElementType type, int rows, int columns, TensorBytes bytes, bool isConvolution = false) => new DenseMatrix(type, rows, columns, bytes, isConvolution);
 
     /// <summary>A matrix of FP8 codes with a scale of type <paramref name="scaleType"/> for each block.</summary>
     /// <exception cref="ArgumentException">The bytes do not fit the shape.</exception>
@@ -55,7 +64,7 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
 
     /// <summary>
     /// outputs = inputs · Wᵀ (+ bias), accumulated in binary32. Each output's order of accumulation depends on the number of columns alone: it is the same for every
-    /// batch size, chunking and thread count.
+    /// batch size, chunking and thread count. With <see cref="ComputeOptions.BFloat16Results"/> weights and bias are rounded to BF16 (inputs must be), and so are the outputs.
     /// </summary>
     /// <param name="inputs">tokens × columns.</param>
     /// <param name="bias">rows values, or empty.</param>
@@ -143,6 +152,41 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
         }
     }
 
+    /// <summary>Multiplies a panel of rows in the order of <see cref="PairedProduct"/>, and rounds the outputs.</summary>
+    private void MultiplyPairs(int first, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
+    {
+        const int Tokens = 16;
+        int vectors = (count + LaneMath.Width - 1) / LaneMath.Width, width = vectors * LaneMath.Width;
+        Span<float> memory = ThreadScratch.Take<float>(checked(((count + width) * Columns) + (Tokens * width)));
+        Span<float> rows = memory[..(count * Columns)], panel = memory.Slice(rows.Length, width * Columns), sums = memory[(rows.Length + panel.Length)..];
+        Read(first, count, rows, compute.InstructionSet);
+        ElementwiseKernels.RoundToBFloat16(rows, compute.InstructionSet);
+        panel.Clear();
+        for (int row = 0; row < count; row++)
+        {
+            Span<float> lane = panel[((row / LaneMath.Width * Columns * LaneMath.Width) + (row % LaneMath.Width))..];
+            for (int column = 0; column < Columns; column++)
+            {
+                lane[column * LaneMath.Width] = rows[(row * Columns) + column];
+            }
+        }
+
+        for (int token = 0; token < inputs.Tokens; token += Tokens)
+        {
+            int tokens = Math.Min(Tokens, inputs.Tokens - token);
+            ReadOnlySpan<float> values = inputs.Values.Span[(token * Columns)..];
+            PairedProduct.Run(values, Columns, tokens, panel, LaneMath.Width, Columns * LaneMath.Width, vectors, Columns, SumColumns, sums, width, compute.InstructionSet);
+            for (int i = 0; i < tokens; i++)
+            {
+                for (int row = 0; row < count; row++)
+                {
+                    float sum = sums[(i * width) + row];
+                    outputs[((nint)(token + i) * Rows) + row] = BFloat16.Round(bias is null ? sum : sum + BFloat16.Round(bias[row]));
+                }
+            }
+        }
+    }
+
     private protected static void Require(TensorBytes bytes, long expected, string parameter)
     {
         if (bytes.Length != expected)
@@ -159,7 +203,15 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
             fixed (float* b = bias.Span)
             fixed (float* y = outputs.Span)
             {
-                matrix.MultiplyPanel(first, Math.Min(each, matrix.Rows - first), inputs, b is null ? null : b + first, y + first, compute);
+                float* shift = b is null ? null : b + first;
+                if (compute.BFloat16Results)
+                {
+                    matrix.MultiplyPairs(first, Math.Min(each, matrix.Rows - first), inputs, shift, y + first, compute);
+                }
+                else
+                {
+                    matrix.MultiplyPanel(first, Math.Min(each, matrix.Rows - first), inputs, shift, y + first, compute);
+                }
             }
         }
     }

@@ -12,9 +12,12 @@ internal static class Fixture
     /// <summary>Output of ggml, llama-quantize and the gguf package, and the tensors that it was made from.</summary>
     public static SafetensorsFile OpenGguf(string name) => SafetensorsFile.Open(GgufPath(name + ".safetensors"));
 
+    /// <summary>Operations of PyTorch on bfloat16 tensors; tests/Fixtures/pytorch/bfloat16.py made them.</summary>
+    public static SafetensorsFile OpenPyTorch() => SafetensorsFile.Open(Path.Combine(AppContext.BaseDirectory, "Fixtures", "pytorch", "bfloat16.safetensors"));
+
     public static string GgufPath(string file) => Path.Combine(AppContext.BaseDirectory, "Fixtures", "gguf", file);
 
-    /// <summary>A tensor of F32 or F16, widened.</summary>
+    /// <summary>A tensor of F32, F16 or BF16, widened.</summary>
     public static float[] Singles(this SafetensorsFile file, string name)
     {
         StoredTensor tensor = file.Tensor(name);
