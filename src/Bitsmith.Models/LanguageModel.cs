@@ -3,6 +3,7 @@ using Bitsmith.Models.Architectures;
 using Bitsmith.Models.Layers;
 using Bitsmith.Models.Weights;
 using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.Elementwise;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models;
@@ -79,6 +80,11 @@ public sealed class LanguageModel
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(ids[i], Config.VocabSize);
             embedding.Read(ids[i], 1, hidden.Slice(i * Config.HiddenSize, Config.HiddenSize), compute.InstructionSet);
         }
+
+        if (compute.BFloat16Results)
+        {
+            ElementwiseKernels.RoundToBFloat16(hidden, compute.InstructionSet);
+        }
     }
 
     /// <summary>Working memory for runs, to be kept between them.</summary>
@@ -94,7 +100,7 @@ public sealed class LanguageModel
     {
         ArgumentNullException.ThrowIfNull(pass);
         pass.Begin(sequences);
-        rotary.Fill(pass.Rotary, sequences, pass.Tokens);
+        rotary.Fill(pass.Rotary, sequences, pass.Tokens, compute);
     }
 
     /// <summary>Prepares a run of new tokens of one sequence, with working memory of its own.</summary>

@@ -65,6 +65,16 @@ public sealed class RunCommandTests
     }
 
     [Fact]
+    public void Every_result_may_be_rounded_to_bfloat16()
+    {
+        using Shell shell = new();
+
+        Assert.Equal(ExitCode.Done, shell.Run("run", shell.Sample, "-p", "What is the opposite of wet?", "--activations", "bf16", "--temperature", "0", "-n", "20"));
+
+        Assert.Equal("The opposite of wet is dry.", shell.Output.Trim());
+    }
+
+    [Fact]
     public void The_same_seed_gives_the_same_answer_and_the_override_merges_over_the_models_settings()
     {
         using Shell shell = new();

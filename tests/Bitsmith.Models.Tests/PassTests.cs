@@ -23,7 +23,11 @@ public sealed class PassTests(ITestOutputHelper output)
         .. (Environment.GetEnvironmentVariable("BITSMITH_MODELS") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries),
     ];
 
-    public static TheoryData<string, string> Cases => [.. Folders.SelectMany(folder => Kernels.All.Select(kernels => (Path.GetFileName(folder), kernels)))];
+    public static TheoryData<string, string> Cases =>
+    [
+        .. Folders.SelectMany(folder => Kernels.All.Select(kernels => (Path.GetFileName(folder), kernels))),
+        .. new[] { "tiny-glm4-moe-qknorm", "small_glm4_fp8_block32" }.Select(model => (model, Kernels.BFloat16Results)),
+    ];
 
     [Theory]
     [MemberData(nameof(Cases))]

@@ -56,10 +56,21 @@ internal static class CommonOptions
     /// <summary>The type that a value of <see cref="CacheType"/> stands for.</summary>
     public static ElementType CacheTypeOf(string name) => CacheTypes[name];
 
-    public static Option<string> Activations()
+    private const string ExactActivations = "exact: inputs stay exact where the scheme quantizes them, and where the CPU's BF16 products would round them.";
+
+    public static Option<string> Activations() => Activations(ExactActivations, "exact");
+
+    /// <summary><see cref="Activations()"/>, with the arithmetic of a deployment in BF16.</summary>
+    public static Option<string> ActivationsOrBFloat16() =>
+        Activations($"{ExactActivations} bf16: every operation rounds to BF16, as transformers does in bfloat16 with eager attention, and keys and values are stored so; slow.", "exact", BFloat16);
+
+    /// <summary>The value of <see cref="ActivationsOrBFloat16"/>.</summary>
+    public const string BFloat16 = "bf16";
+
+    private static Option<string> Activations(string description, params string[] values)
     {
-        Option<string> activations = new("--activations") { Description = "exact: inputs stay exact where the scheme quantizes them, and where the CPU's BF16 products would round them.", DefaultValueFactory = _ => "scheme" };
-        activations.AcceptOnlyFromAmong("scheme", "exact");
+        Option<string> activations = new("--activations") { Description = description, DefaultValueFactory = _ => "scheme" };
+        activations.AcceptOnlyFromAmong(["scheme", .. values]);
         return activations;
     }
 

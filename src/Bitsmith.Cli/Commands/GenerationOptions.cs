@@ -16,7 +16,7 @@ internal sealed class GenerationOptions
     private readonly Option<double?> temperature = new("--temperature") { Description = "0 takes the most likely token each time." };
     private readonly Option<int?> seed = new("--seed") { Description = "Makes answers repeatable." };
     private readonly Option<string?> generation = new("--override-generation-config") { Description = "JSON merged over the model's generation_config.json or GGUF metadata, for example {\"temperature\": 0.8, \"min_p\": 0.05}." };
-    private readonly Option<string> activations = CommonOptions.Activations();
+    private readonly Option<string> activations = CommonOptions.ActivationsOrBFloat16();
     private readonly Option<string> cacheType = CommonOptions.CacheType();
     private readonly Option<int> threads = CommonOptions.Threads();
 
@@ -31,12 +31,13 @@ internal sealed class GenerationOptions
 
     public GlmModel Open(ParseResult parsed)
     {
-        bool exact = parsed.GetValue(activations) == "exact";
-        return GlmModel.Open(parsed.GetRequiredValue(model), ComputeOptions.On(parsed.GetValue(threads), exact), exact, parsed.GetValue(mmproj));
+        bool exact = parsed.GetValue(activations) == "exact", rounds = Rounds(parsed);
+        return GlmModel.Open(parsed.GetRequiredValue(model), ComputeOptions.On(parsed.GetValue(threads), exact || rounds) with { BFloat16Results = rounds }, exact, parsed.GetValue(mmproj));
     }
 
-    /// <summary>A session with the cache that was asked for.</summary>
-    public GenerationSession NewSession(ParseResult parsed, GlmModel model) => model.NewSession(CommonOptions.CacheTypeOf(parsed.GetRequiredValue(cacheType)));
+    /// <summary>A session with the cache that was asked for; a run that rounds to BF16 has a BF16 cache where none was.</summary>
+    public GenerationSession NewSession(ParseResult parsed, GlmModel model) =>
+        model.NewSession(CommonOptions.CacheTypeOf(Rounds(parsed) && (parsed.GetResult(cacheType)?.Implicit ?? true) ? CommonOptions.BFloat16 : parsed.GetRequiredValue(cacheType)));
 
     /// <summary>The model's defaults, the override merged over them, single options over that.</summary>
     public SamplingSettings Settings(ParseResult parsed, GlmModel model)
@@ -49,6 +50,8 @@ internal sealed class GenerationOptions
             Seed = parsed.GetValue(seed) ?? settings.Seed,
         };
     }
+
+    private bool Rounds(ParseResult parsed) => parsed.GetValue(activations) == CommonOptions.BFloat16;
 
     private static SamplingSettings Override(SamplingSettings defaults, string? json)
     {

@@ -1,5 +1,4 @@
 using Bitsmith.Tensors.Attention;
-using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Memory;
 using Bitsmith.Tensors.Threading;
 
@@ -49,8 +48,8 @@ internal sealed class Attention
         Query.Forward(pass.Inputs, queries, pass);
         Key.Forward(pass.Inputs, keys, pass);
         Value.Forward(pass.Inputs, values, pass);
-        QueryNorm?.Apply(queries.Span, queries.Span, pass.Compute.InstructionSet);
-        KeyNorm?.Apply(keys.Span, keys.Span, pass.Compute.InstructionSet);
+        QueryNorm?.Apply(queries.Span, queries.Span, pass.Compute);
+        KeyNorm?.Apply(keys.Span, keys.Span, pass.Compute);
 
         StoreTask store = new(this, queries, keys, values, pass);
         pass.Compute.Run(store.Count, store);
@@ -105,14 +104,13 @@ internal sealed class Attention
 
         private void Store(KvCache cache, int position, int token)
         {
-            InstructionSet set = pass.Compute.InstructionSet;
             Span<float> query = queries.Span.Slice(token * layer.RowWidth, layer.RowWidth);
             Span<float> key = keys.Span.Slice(token * layer.KeyWidth, layer.KeyWidth), value = values.Span.Slice(token * layer.KeyWidth, layer.KeyWidth);
-            RotaryEmbedding.Rotate(query, layer.headDim, pass.Rotary, token, layer.pairing, set);
-            RotaryEmbedding.Rotate(key, layer.headDim, pass.Rotary, token, layer.pairing, set);
+            RotaryEmbedding.Rotate(query, layer.headDim, pass.Rotary, token, layer.pairing, pass.Compute);
+            RotaryEmbedding.Rotate(key, layer.headDim, pass.Rotary, token, layer.pairing, pass.Compute);
             for (int head = 0; head < layer.kvHeads; head++)
             {
-                cache.Store(layer.layer, head, position, key.Slice(head * layer.headDim, layer.headDim), value.Slice(head * layer.headDim, layer.headDim), set);
+                cache.Store(layer.layer, head, position, key.Slice(head * layer.headDim, layer.headDim), value.Slice(head * layer.headDim, layer.headDim), pass.Compute.InstructionSet);
             }
         }
 
@@ -182,9 +180,9 @@ internal sealed class Attention
             int offset = ((first + token) * layer.RowWidth) + (((head * group) + part) * layer.headDim);
             AttentionShape shape = new(
                 Math.Min(tokensEach, run.Tokens - token), Math.Min(headsEach, group - part), layer.headDim, layer.RowWidth, layer.RowWidth, cache.Length + token + 1, Causal: true);
-            AttentionKernel.Attend(
+            AttentionArithmetic.Attend(
                 shape, queries.Span[offset..], cache.Type, cache.Keys(layer.layer, head), cache.Values(layer.layer, head), attended.Span[offset..],
-                ThreadScratch.Take<float>(AttentionKernel.ScratchFloats(shape.Rows, layer.headDim, cache.Type)), pass.Compute.InstructionSet);
+                ThreadScratch.Take<float>(AttentionArithmetic.ScratchFloats(shape.Rows, shape.Positions, layer.headDim, cache.Type, pass.Compute)), pass.Compute);
         }
 
         private int Tiles(SequenceRun run) => (run.Tokens + tokensEach - 1) / tokensEach;

@@ -55,7 +55,16 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
         expert.Forward(gathered, places.Length, result, pass);
         for (int i = 0; i < places.Length; i++)
         {
-            ElementwiseKernels.AddScaled(sums.Slice(places[i] / each * width, width), result.Span.Slice(i * width, width), weights[places[i]], pass.Compute.InstructionSet);
+            Span<float> sum = sums.Slice(places[i] / each * width, width);
+            ReadOnlySpan<float> values = result.Span.Slice(i * width, width);
+            if (pass.Compute.BFloat16Results)
+            {
+                ElementwiseKernels.AddScaledBFloat16(sum, values, weights[places[i]], pass.Compute.InstructionSet);
+            }
+            else
+            {
+                ElementwiseKernels.AddScaled(sum, values, weights[places[i]], pass.Compute.InstructionSet);
+            }
         }
     }
 

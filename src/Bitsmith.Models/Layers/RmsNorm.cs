@@ -1,5 +1,5 @@
 using Bitsmith.Tensors.Elementwise;
-using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Layers;
 
@@ -11,5 +11,15 @@ internal sealed class RmsNorm(float[] weight, float epsilon)
     public int Width => weight.Length;
 
     /// <summary>Normalizes rows of <see cref="Width"/> values; input and output may be the same memory.</summary>
-    public void Apply(ReadOnlySpan<float> input, Span<float> output, InstructionSet instructionSet) => ElementwiseKernels.RmsNorm(input, weight, epsilon, output, instructionSet);
+    public void Apply(ReadOnlySpan<float> input, Span<float> output, ComputeOptions compute)
+    {
+        if (compute.BFloat16Results)
+        {
+            ElementwiseKernels.RmsNormBFloat16(input, weight, epsilon, output, compute.InstructionSet);
+        }
+        else
+        {
+            ElementwiseKernels.RmsNorm(input, weight, epsilon, output, compute.InstructionSet);
+        }
+    }
 }

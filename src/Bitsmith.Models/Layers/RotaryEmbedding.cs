@@ -1,5 +1,6 @@
 using Bitsmith.Tensors.Elementwise;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Layers;
 
@@ -18,6 +19,9 @@ internal sealed class RotaryAngles
 {
     private float[] cosines = [], sines = [];
 
+    /// <summary>They are rounded to BF16, as everything that they are multiplied by and every product.</summary>
+    public bool IsRounded { get; private set; }
+
     /// <summary>R/2.</summary>
     public int Half { get; private set; }
 
@@ -29,6 +33,14 @@ internal sealed class RotaryAngles
         {
             (cosines, sines) = (new float[tokens * half], new float[tokens * half]);
         }
+    }
+
+    /// <summary>Rounds those of so many tokens to BF16.</summary>
+    public void Round(int tokens, InstructionSet instructionSet)
+    {
+        ElementwiseKernels.RoundToBFloat16(cosines.AsSpan(0, tokens * Half), instructionSet);
+        ElementwiseKernels.RoundToBFloat16(sines.AsSpan(0, tokens * Half), instructionSet);
+        IsRounded = true;
     }
 
     /// <summary>Cosines of a token.</summary>
@@ -61,7 +73,7 @@ internal sealed class RotaryEmbedding
     }
 
     /// <summary>The angles of the new tokens of sequences.</summary>
-    public void Fill(RotaryAngles angles, ReadOnlySpan<SequenceRun> runs, int tokens)
+    public void Fill(RotaryAngles angles, ReadOnlySpan<SequenceRun> runs, int tokens, ComputeOptions compute)
     {
         angles.Resize(tokens, frequencies.Length);
         int token = 0;
@@ -73,22 +85,34 @@ internal sealed class RotaryEmbedding
                 for (int j = 0; j < cosines.Length; j++)
                 {
                     int position = run.Positions is null ? run.Cache.Length + run.Offset + i : run.Positions[axes[j]][run.Offset + i];
-                    (sines[j], cosines[j]) = MathF.SinCos(position * frequencies[j]);
+                    (sines[j], cosines[j]) = SinCos(position * frequencies[j], compute);
                 }
             }
         }
+
+        if (compute.BFloat16Results)
+        {
+            angles.Round(tokens, compute.InstructionSet);
+        }
     }
 
+    /// <summary>Sine and cosine of an angle.</summary>
+    public static (float Sine, float Cosine) SinCos(float angle, ComputeOptions compute) => compute.BFloat16Results ? VectorFunctions.SinCos(angle) : MathF.SinCos(angle);
+
     /// <summary>Rotates the first R channels of each head of one token.</summary>
-    public static void Rotate(Span<float> heads, int headDim, RotaryAngles angles, int token, RotaryPairing pairing, InstructionSet instructionSet)
+    public static void Rotate(Span<float> heads, int headDim, RotaryAngles angles, int token, RotaryPairing pairing, ComputeOptions compute)
     {
-        if (pairing == RotaryPairing.Interleaved)
+        if (compute.BFloat16Results)
         {
-            RotaryKernel.Interleaved(heads, headDim, angles.Cosines(token), angles.Sines(token), instructionSet);
+            RotaryKernel.BFloat16(heads, headDim, angles.Cosines(token), angles.Sines(token), pairing == RotaryPairing.Interleaved, angles.IsRounded);
+        }
+        else if (pairing == RotaryPairing.Interleaved)
+        {
+            RotaryKernel.Interleaved(heads, headDim, angles.Cosines(token), angles.Sines(token), compute.InstructionSet);
         }
         else
         {
-            RotaryKernel.Halves(heads, headDim, angles.Cosines(token), angles.Sines(token), instructionSet);
+            RotaryKernel.Halves(heads, headDim, angles.Cosines(token), angles.Sines(token), compute.InstructionSet);
         }
     }
 }

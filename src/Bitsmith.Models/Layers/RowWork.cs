@@ -1,5 +1,4 @@
 using Bitsmith.Tensors.Elementwise;
-using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 using Bitsmith.Tensors.Threading;
 
@@ -13,15 +12,15 @@ internal static class RowWork
 
     /// <summary>output = norm(input), row by row; may be the same memory.</summary>
     public static void Normalize(RmsNorm norm, ReadOnlyMemory<float> input, Memory<float> output, ComputeOptions compute) =>
-        Run(input.Length / norm.Width, new Normalization(norm, input, output, compute.InstructionSet), compute);
+        Run(input.Length / norm.Width, new Normalization(norm, input, output, compute), compute);
 
     /// <summary>hidden += branch.</summary>
     public static void Add(Memory<float> hidden, ReadOnlyMemory<float> branch, int width, ComputeOptions compute) =>
-        Run(hidden.Length / width, new Addition(hidden, branch, width, compute.InstructionSet), compute);
+        Run(hidden.Length / width, new Addition(hidden, branch, width, compute), compute);
 
     /// <summary>output = silu(gate) · up, for rows that begin <paramref name="stride"/> values apart in gate and up, and <paramref name="width"/> apart in the output.</summary>
     public static void Gate(ReadOnlyMemory<float> gate, ReadOnlyMemory<float> up, int stride, Memory<float> output, int rows, int width, ComputeOptions compute) =>
-        Run(rows, new Gating(gate, up, stride, output, width, compute.InstructionSet), compute);
+        Run(rows, new Gating(gate, up, stride, output, width, compute), compute);
 
     /// <summary>Work on each of some rows.</summary>
     public static void Run<TWork>(int rows, TWork work, ComputeOptions compute)
@@ -52,19 +51,42 @@ internal static class RowWork
         }
     }
 
-    private readonly struct Normalization(RmsNorm norm, ReadOnlyMemory<float> input, Memory<float> output, InstructionSet set) : IParallelWork
+    private readonly struct Normalization(RmsNorm norm, ReadOnlyMemory<float> input, Memory<float> output, ComputeOptions compute) : IParallelWork
     {
-        public void Run(int row) => norm.Apply(input.Span.Slice(row * norm.Width, norm.Width), output.Span.Slice(row * norm.Width, norm.Width), set);
+        public void Run(int row) => norm.Apply(input.Span.Slice(row * norm.Width, norm.Width), output.Span.Slice(row * norm.Width, norm.Width), compute);
     }
 
-    private readonly struct Addition(Memory<float> hidden, ReadOnlyMemory<float> branch, int width, InstructionSet set) : IParallelWork
+    private readonly struct Addition(Memory<float> hidden, ReadOnlyMemory<float> branch, int width, ComputeOptions compute) : IParallelWork
     {
-        public void Run(int row) => ElementwiseKernels.Add(hidden.Span.Slice(row * width, width), branch.Span.Slice(row * width, width), set);
+        public void Run(int row)
+        {
+            Span<float> sums = hidden.Span.Slice(row * width, width);
+            ReadOnlySpan<float> values = branch.Span.Slice(row * width, width);
+            if (compute.BFloat16Results)
+            {
+                ElementwiseKernels.AddBFloat16(sums, values, compute.InstructionSet);
+            }
+            else
+            {
+                ElementwiseKernels.Add(sums, values, compute.InstructionSet);
+            }
+        }
     }
 
-    private readonly struct Gating(ReadOnlyMemory<float> gate, ReadOnlyMemory<float> up, int stride, Memory<float> output, int width, InstructionSet set) : IParallelWork
+    private readonly struct Gating(ReadOnlyMemory<float> gate, ReadOnlyMemory<float> up, int stride, Memory<float> output, int width, ComputeOptions compute) : IParallelWork
     {
-        public void Run(int row) => ElementwiseKernels.SiluMultiply(
-            gate.Span.Slice(row * stride, width), up.Span.Slice(row * stride, width), output.Span.Slice(row * width, width), set);
+        public void Run(int row)
+        {
+            ReadOnlySpan<float> left = gate.Span.Slice(row * stride, width), right = up.Span.Slice(row * stride, width);
+            Span<float> result = output.Span.Slice(row * width, width);
+            if (compute.BFloat16Results)
+            {
+                ElementwiseKernels.SiluMultiplyBFloat16(left, right, result, compute.InstructionSet);
+            }
+            else
+            {
+                ElementwiseKernels.SiluMultiply(left, right, result, compute.InstructionSet);
+            }
+        }
     }
 }

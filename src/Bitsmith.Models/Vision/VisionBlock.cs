@@ -48,14 +48,14 @@ internal sealed class VisionBlock(int heads)
         int headDim = width / heads;
         InstructionSet set = pass.Compute.InstructionSet;
         pass.Compute.For(frames * framePatches, patch =>
-            RotaryEmbedding.Rotate(mixed.AsSpan(patch * 3 * width, 2 * width), headDim, pass.Rotary, patch, RotaryPairing.Halves, set));
+            RotaryEmbedding.Rotate(mixed.AsSpan(patch * 3 * width, 2 * width), headDim, pass.Rotary, patch, RotaryPairing.Halves, pass.Compute));
         pass.Compute.For(frames * heads, task =>
         {
             (int frame, int head) = Math.DivRem(task, heads);
             int first = frame * framePatches;
             int keyFloats = (int)KeyValueLayout.KeyBytes(ElementType.F32, headDim, framePatches) / sizeof(float);
             int valueFloats = (int)KeyValueLayout.ValueBytes(ElementType.F32, headDim, framePatches) / sizeof(float);
-            int scratchFloats = AttentionKernel.ScratchFloats(Math.Min(RowsPerRun, framePatches), headDim, ElementType.F32);
+            int scratchFloats = AttentionArithmetic.ScratchFloats(Math.Min(RowsPerRun, framePatches), framePatches, headDim, ElementType.F32, pass.Compute);
             Span<float> memory = ThreadScratch.Take<float>(keyFloats + valueFloats + scratchFloats), scratch = memory[(keyFloats + valueFloats)..];
             Span<byte> keys = MemoryMarshal.AsBytes(memory[..keyFloats]), values = MemoryMarshal.AsBytes(memory.Slice(keyFloats, valueFloats));
             for (int patch = 0; patch < framePatches; patch++)
@@ -67,8 +67,8 @@ internal sealed class VisionBlock(int heads)
             for (int patch = 0; patch < framePatches; patch += RowsPerRun)
             {
                 AttentionShape shape = new(Math.Min(RowsPerRun, framePatches - patch), 1, headDim, 3 * width, width, framePatches, Causal: false);
-                AttentionKernel.Attend(
-                    shape, mixed.AsSpan(Place(0, first + patch)), ElementType.F32, keys, values, attended.AsSpan(((first + patch) * width) + (head * headDim)), scratch, set);
+                AttentionArithmetic.Attend(
+                    shape, mixed.AsSpan(Place(0, first + patch)), ElementType.F32, keys, values, attended.AsSpan(((first + patch) * width) + (head * headDim)), scratch, pass.Compute);
             }
 
             int Place(int which, int patch) => (((patch * 3) + which) * width) + (head * headDim);

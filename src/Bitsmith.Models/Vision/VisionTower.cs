@@ -2,6 +2,8 @@ using Bitsmith.Checkpoints;
 using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Layers;
 using Bitsmith.Models.Weights;
+using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.Elementwise;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Vision;
@@ -16,7 +18,8 @@ public sealed class VisionTower
     private const float RotaryTheta = 10000;
 
     private readonly ComputeOptions compute;
-    private readonly Linear patchEmbed, downsample, mergerProjection;
+    private readonly PatchConvolution patchEmbed, downsample;
+    private readonly Linear mergerProjection;
     private readonly RmsNorm postConvNorm, postNorm;
     private readonly PositionTable positions;
     private readonly VisionBlock[] blocks;
@@ -29,10 +32,7 @@ public sealed class VisionTower
         this.compute = compute;
         (int hidden, int output, int merge) = (config.HiddenSize, config.OutHiddenSize, config.SpatialMergeSize);
         int side = config.ImageSize / config.PatchSize;
-        patchEmbed = new Linear(
-            Prefix + "patch_embed.proj",
-            weights.Kernel(Prefix + "patch_embed.proj", hidden, config.InChannels, config.TemporalPatchSize, config.PatchSize, config.PatchSize),
-            weights.Vector(Prefix + "patch_embed.proj.bias", hidden));
+        patchEmbed = new PatchConvolution(Prefix + "patch_embed.proj", weights, compute, hidden, config.InChannels, config.TemporalPatchSize, config.PatchSize, config.PatchSize);
         postConvNorm = Norm("post_conv_layernorm");
         positions = new PositionTable(weights.Vector(Prefix + "embeddings.position_embedding.weight", side * side, hidden), side, hidden);
         blocks = [.. Enumerable.Range(0, config.Depth).Select(i => new VisionBlock(config.NumHeads)
@@ -44,7 +44,7 @@ public sealed class VisionTower
             Mlp = new GatedMlp(Plain($"blocks.{i}.mlp.gate_proj", output, hidden), Plain($"blocks.{i}.mlp.up_proj", output, hidden), Plain($"blocks.{i}.mlp.down_proj", hidden, output)),
         })];
         postNorm = Norm("post_layernorm");
-        downsample = new Linear(Prefix + "downsample", weights.Kernel(Prefix + "downsample", output, hidden, merge, merge), weights.Vector(Prefix + "downsample.bias", output));
+        downsample = new PatchConvolution(Prefix + "downsample", weights, compute, output, hidden, merge, merge);
         mergerProjection = Plain("merger.proj", output, output);
         mergerNormWeight = weights.Vector(Prefix + "merger.post_projection_norm.weight", output);
         mergerNormBias = weights.Vector(Prefix + "merger.post_projection_norm.bias", output);
@@ -89,7 +89,7 @@ public sealed class VisionTower
         RowWork.Normalize(postConvNorm, hidden, hidden, compute);
         for (int patch = 0; patch < patches; patch++)
         {
-            positions.Add(hidden.AsSpan(patch * Config.HiddenSize, Config.HiddenSize), rows[patch], columns[patch], grid.Height, grid.Width);
+            positions.Add(hidden.AsSpan(patch * Config.HiddenSize, Config.HiddenSize), rows[patch], columns[patch], grid.Height, grid.Width, compute.BFloat16Results);
         }
 
         foreach (VisionBlock block in blocks)
@@ -135,7 +135,7 @@ public sealed class VisionTower
             for (int j = 0; j < half; j++)
             {
                 float frequency = 1 / MathF.Pow(RotaryTheta, 2f * (j % quarter) / half);
-                (sines[j], cosines[j]) = MathF.SinCos((j < quarter ? rows[patch] : columns[patch]) * frequency);
+                (sines[j], cosines[j]) = RotaryEmbedding.SinCos((j < quarter ? rows[patch] : columns[patch]) * frequency, compute);
             }
         }
     }
@@ -162,7 +162,14 @@ public sealed class VisionTower
         mergerProjection.Forward(down, tokens, state, pass);
         for (int token = 0; token < tokens; token++)
         {
-            NormAndGelu(state.AsSpan(token * output, output));
+            if (compute.BFloat16Results)
+            {
+                NormAndGeluBFloat16(state.AsSpan(token * output, output));
+            }
+            else
+            {
+                NormAndGelu(state.AsSpan(token * output, output));
+            }
         }
 
         merger.Forward(state, tokens, down, pass);
@@ -190,4 +197,18 @@ public sealed class VisionTower
             state[i] = (float)(0.5 * normed * (1 + ErrorFunction.Erf(normed / Math.Sqrt(2))));
         }
     }
+
+    /// <summary>
+    /// As PyTorch on bfloat16 tensors: the norm's result is rounded before GELU, and GELU's, in which the sum with erf is binary32. (oneDNN's erf is a polynomial of its own: of all bfloat16 values, 24 between
+    /// -5.4 and -3.5 come out a few steps apart.)
+    /// </summary>
+    private void NormAndGeluBFloat16(Span<float> state)
+    {
+        ElementwiseKernels.LayerNormBFloat16(state, mergerNormWeight, mergerNormBias, MergerEps, state);
+        foreach (ref float value in state)
+        {
+            value = BFloat16.Round(value * 0.5f * (1 + (float)ErrorFunction.Erf(value / Math.Sqrt(2))));
+        }
+    }
+
 }

@@ -16,6 +16,11 @@ public static partial class ElementwiseKernels
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public static void AddBFloat16(Span<float> sums, ReadOnlySpan<float> values, InstructionSet instructionSet) => Map(sums, values, sums, default(Rounded<Sum>), instructionSet);
 
+    /// <summary>sums[i] += factor · values[i]; the product with the binary32 factor is rounded first, then the sum.</summary>
+    /// <exception cref="ArgumentException">The lengths differ.</exception>
+    public static void AddScaledBFloat16(Span<float> sums, ReadOnlySpan<float> values, float factor, InstructionSet instructionSet) =>
+        Map(sums, values, sums, new RoundedScaledSum(factor), instructionSet);
+
     /// <summary><see cref="SiluMultiply"/>; silu is rounded before the product is.</summary>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public static void SiluMultiplyBFloat16(ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> outputs, InstructionSet instructionSet) =>
@@ -86,6 +91,15 @@ public static partial class ElementwiseKernels
             TLanes silu = LaneMath.ToBFloat16(default(SiluProduct).Lanes(left, LaneMath.Single<TLanes>(1))) << 16;
             return LaneMath.ToBFloat16(TLanes.MultiplyF(silu, right)) << 16;
         }
+    }
+
+    private readonly struct RoundedScaledSum(float factor) : IBinary
+    {
+        public float Scalar(float left, float right) => BFloat16.Round(left + BFloat16.Round(factor * right));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public TLanes Lanes<TLanes>(TLanes left, TLanes right) where TLanes : struct, ILanes16<TLanes> =>
+            LaneMath.ToBFloat16(TLanes.AddF(left, LaneMath.ToBFloat16(TLanes.MultiplyF(LaneMath.Single<TLanes>(factor), right)) << 16)) << 16;
     }
 
     private readonly struct RoundedNorm(float factor) : IBinary

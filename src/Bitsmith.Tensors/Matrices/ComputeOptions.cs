@@ -26,8 +26,8 @@ public sealed record ComputeOptions(int Threads, InstructionSet InstructionSet, 
     public static ComputeOptions Fastest { get; } = Default with { BlockInputs = true, BFloat16Inputs = HasBFloat16Dot && Default.InstructionSet == InstructionSet.Avx512 };
 
     /// <summary>
-    /// Every operation rounds its result to BF16, where PyTorch does when a model runs in bfloat16 with eager attention, and sums run in the order of oneDNN's BF16 kernels. The same bits on every
-    /// instruction set; slow.
+    /// Every operation rounds its result to BF16, where transformers does when a model runs in bfloat16 with eager attention and experts, and sums run in the order of PyTorch's kernels on a CPU with BF16 dot
+    /// products. The same bits on every instruction set; slow.
     /// </summary>
     public bool BFloat16Results { get; init; }
 
