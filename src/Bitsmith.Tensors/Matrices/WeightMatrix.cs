@@ -42,9 +42,9 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of blocks.</exception>
     public static WeightMatrix Ggml(GgmlType type, int rows, int columns, TensorBytes blocks) => type switch
     {
-        GgmlType.F32 => new DenseMatrix(ElementType.F32, rows, columns, blocks),
-        GgmlType.F16 => new DenseMatrix(ElementType.F16, rows, columns, blocks),
-        GgmlType.BF16 => new DenseMatrix(ElementType.BF16, rows, columns, blocks),
+        GgmlType.F32 => Dense(ElementType.F32, rows, columns, blocks),
+        GgmlType.F16 => Dense(ElementType.F16, rows, columns, blocks),
+        GgmlType.BF16 => Dense(ElementType.BF16, rows, columns, blocks),
         _ => new GgmlMatrix(GgmlFormats.Of(type), rows, columns, blocks),
     };
 
