@@ -1,3 +1,4 @@
+using Bitsmith.Tensors.Elementwise;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Matrices.Packed;
@@ -120,7 +121,14 @@ public sealed unsafe class MatrixInput : IDisposable
 
     private readonly struct Quantization(ReadOnlyMemory<float> values, float[] target, int columns, int group, ComputeOptions compute) : IParallelWork
     {
-        public void Run(int token) => Fp8Activations.RoundTrip(
-            values.Span.Slice(token * columns, columns), group, target.AsSpan(token * columns, columns), compute.InstructionSet);
+        public void Run(int token)
+        {
+            Span<float> row = target.AsSpan(token * columns, columns);
+            Fp8Activations.RoundTrip(values.Span.Slice(token * columns, columns), group, row, compute.InstructionSet);
+            if (compute.BFloat16Results)
+            {
+                ElementwiseKernels.RoundToBFloat16(row, compute.InstructionSet);
+            }
+        }
     }
 }
