@@ -8,6 +8,21 @@ public sealed class VerifyAnswersTests
     private static string Picture(Shell shell, string name) => Path.GetFullPath(Path.Combine(shell.Sample, "..", "pictures", name));
 
     [Fact]
+    public void A_gguf_file_is_verified_by_its_structure_and_its_answers()
+    {
+        using Shell shell = new();
+        string file = shell.PathOf("m.gguf"), tower = shell.PathOf("mmproj.gguf"), picture = Path.Combine(shell.Sample, "..", "pictures", "00.png");
+        Assert.Equal(ExitCode.Done, shell.Run("convert", shell.Sample, "-o", file));
+        Assert.Equal(ExitCode.Done, shell.Run("convert", shell.Sample, "-o", tower, "--mmproj"));
+
+        Assert.Equal(ExitCode.Done, shell.Run("verify", file, "--mmproj", tower, "--image", picture, "--expect", "circle"));
+        Assert.Equal(ExitCode.Failed, shell.Run("verify", file, "--mmproj", tower, "--image", picture, "--expect", "bridge"));
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("verify", file, "--base", shell.Sample));
+        Assert.Equal(ExitCode.Failed, shell.Run("verify", tower));
+        Assert.Contains("holds a vision tower", shell.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_quantized_model_describes_pictures_and_what_it_does_not_name_is_a_finding()
     {
         using Shell shell = new();

@@ -11,18 +11,19 @@ internal static class VerifyCommand
 {
     public static Command Create(Terminal terminal)
     {
-        Argument<string> folder = new("OUT") { Description = "A quantized folder." };
+        Argument<string> folder = new("OUT") { Description = "A quantized folder, or a GGUF file." };
         Option<string?> baseModel = new("--base") { Description = "The original model: every tensor is compared with it." };
         Option<bool> fix = new("--fix") { Description = "Make the repairs of the packaging checks." };
         Option<string[]> pictures = new("--image") { Description = "A picture that the model describes; the answer must hold the --expect at the same place. May be repeated.", DefaultValueFactory = _ => [] };
         Option<string[]> words = new("--expect") { Description = "A word, or words, that the description of the --image at the same place must hold. May be repeated.", DefaultValueFactory = _ => [] };
         Option<bool> prompts = new("--prompts") { Description = "Run the model on fixed prompts and look for loops in its answers." };
         Option<int> maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of such an answer.", DefaultValueFactory = _ => AnswerSettings.DefaultMaxTokens }.AtLeastOne();
+        Option<string?> mmproj = CommonOptions.Mmproj();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> json = CommonOptions.Json();
         Command command = new("verify", "Check a result: hashes, structure, content against the base model, packaging; with --image or --prompts also by running it. Exits 1 with a list of what is wrong.\n\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --base ./GLM-4.6V-Flash\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --image bridge.jpg --expect bridge --prompts");
         command.Arguments.Add(folder);
-        foreach (Option option in (Option[])[baseModel, fix, pictures, words, prompts, maxTokens, threads, json])
+        foreach (Option option in (Option[])[baseModel, fix, pictures, words, prompts, maxTokens, mmproj, threads, json])
         {
             command.Options.Add(option);
         }
@@ -49,7 +50,7 @@ internal static class VerifyCommand
             if (settings.Pictures.Count + settings.Prompts.Count > 0)
             {
                 LineProgress<AnswerCheck> progress = new(terminal.Error, answer => $"answered {answer.Picture ?? $"\"{answer.Question}\""} with {answer.Tokens} tokens");
-                report = AnswerVerification.Run(report, result, settings, parsed.GetValue(threads), progress, cancellationToken);
+                report = AnswerVerification.Run(report, result, parsed.GetValue(mmproj), settings, parsed.GetValue(threads), progress, cancellationToken);
             }
 
             if (parsed.GetValue(json))

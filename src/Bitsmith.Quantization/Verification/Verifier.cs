@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
+using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Evaluation.Answers;
@@ -38,22 +39,28 @@ public sealed record VerificationReport(
 }
 
 /// <summary>
-/// Verifies a quantized folder: hashes of every file (where it has a bitsmith.json), structure, packaging checks; and against the base model every tensor's presence, type, shape and
+/// Verifies a GGUF file, see <see cref="GgufVerification"/>, or a quantized folder: hashes of every file (where it has a bitsmith.json), structure, packaging checks; and against the base model every tensor's presence, type, shape and
 /// content (kept ones equal, encoded ones within the format's bound).
 /// </summary>
 public static class Verifier
 {
     /// <summary>Verifies.</summary>
-    /// <param name="folder">The result.</param>
+    /// <param name="folder">The result: a folder, or a GGUF file.</param>
     /// <param name="baseModel">The source folder, or null to leave the comparison out.</param>
     /// <param name="fix">Make the repairs of the packaging checks; their files and hashes are updated.</param>
     /// <param name="threads">Threads.</param>
     /// <param name="progress">Told of bytes worked through.</param>
     /// <param name="cancellationToken">Stops the work.</param>
+    /// <exception cref="RequestException">The result is a GGUF file, which is neither compared with a base model nor repaired.</exception>
     /// <exception cref="CheckpointException">The base model is broken, or the folder does not exist.</exception>
     public static VerificationReport Verify(
         string folder, string? baseModel, bool fix, int threads, IProgress<JobProgress>? progress, CancellationToken cancellationToken)
     {
+        if (GgufFile.IsGguf(folder))
+        {
+            return GgufVerification.Run(folder, baseModel, fix);
+        }
+
         if (!Directory.Exists(folder))
         {
             throw new CheckpointException(folder, "there is no such folder.");
