@@ -21,7 +21,7 @@ public sealed class GgufRunInteropTests
     [Theory]
     [InlineData("Q8_0")]
     [InlineData("Q4_0")]
-    [InlineData("Q5_0")]
+    [InlineData("Q5_1")]
     [InlineData("Q2_K")]
     [InlineData("Q4_K")]
     [InlineData("Q6_K")]

@@ -13,8 +13,8 @@ namespace Bitsmith.Tensors.Matrices;
 public sealed unsafe class MatrixInput : IDisposable
 {
     private readonly AlignedMemory rounded = new();
-    private readonly AlignedMemory[] packed = [new(), new()];
-    private readonly bool[] isPacked = new bool[2];
+    private readonly AlignedMemory[] packed = [new(), new(), new()]; // for each of InputBlocks
+    private readonly bool[] isPacked = new bool[3];
     private bool isRounded;
     private MatrixInput? quantized;
     private float[] quantizedValues = [];

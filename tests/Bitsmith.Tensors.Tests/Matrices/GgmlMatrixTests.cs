@@ -66,8 +66,8 @@ public sealed class GgmlMatrixTests
                             (sum, size) = (sum + term, size + Math.Abs(term));
                         }
 
-                        // Offsets are subtracted after codes are summed up.
-                        double bound = (format.HasMinima && !exact ? 1e-5 : 2e-6) * size;
+                        // Offsets are subtracted after codes are summed up; in the types with blocks of 32 they meet a sum that is rounded to binary16.
+                        double bound = (!format.HasMinima || exact ? 2e-6 : format.BlockValues == 32 ? 2e-3 : 1e-5) * size;
                         Assert.InRange(whole[i], sum - bound, sum + bound);
                     }
 

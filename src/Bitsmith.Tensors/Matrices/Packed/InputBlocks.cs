@@ -12,6 +12,9 @@ internal enum InputBlocks
     /// <summary>32, with a binary16 scale: as ggml's Q8_0, which meets the types with blocks of fewer than 256 values.</summary>
     Small,
 
+    /// <summary>As <see cref="Small"/>, and a block's sum of codes times scale is rounded to binary16: as ggml's Q8_1, which meets those of these types that have offsets.</summary>
+    SmallWithSums,
+
     /// <summary>256, with a binary32 scale: as ggml's Q8_K, which meets the types with blocks of 256 values.</summary>
     Super,
 }
@@ -28,7 +31,8 @@ internal static unsafe class InputRounding
     private const float Rounder = 12582912;
 
     /// <summary>The blocks that weights of a format meet.</summary>
-    public static InputBlocks For(GgmlFormat format) => format.BlockValues == PackedStep.Columns ? InputBlocks.Super : InputBlocks.Small;
+    public static InputBlocks For(GgmlFormat format) =>
+        format.BlockValues == PackedStep.Columns ? InputBlocks.Super : format.HasMinima ? InputBlocks.SmallWithSums : InputBlocks.Small;
 
     /// <summary>Rounds the inputs of a token.</summary>
     /// <param name="blocks">Kind.</param>
@@ -54,7 +58,7 @@ internal static unsafe class InputRounding
     private static void Pack<TLanes>(InputBlocks blocks, ReadOnlySpan<float> values, byte* target)
         where TLanes : struct, ILanes16<TLanes>
     {
-        Span<float> padded = stackalloc float[PackedStep.Columns], scales = stackalloc float[PackedStep.Lanes], sums = stackalloc float[PackedStep.Lanes];
+        Span<float> padded = stackalloc float[PackedStep.Columns], scales = stackalloc float[PackedStep.Lanes], sums = stackalloc float[PackedStep.Lanes], steps = stackalloc float[PackedStep.Columns / SmallBlock];
         Span<sbyte> codes = stackalloc sbyte[PackedStep.Codes];
         for (; !values.IsEmpty; values = values[Math.Min(values.Length, PackedStep.Columns)..], target += PackedStep.InputBytes)
         {
@@ -72,9 +76,10 @@ internal static unsafe class InputRounding
             }
             else
             {
-                for (int block = 0; block < PackedStep.Columns / SmallBlock; block++)
+                for (int block = 0; block < steps.Length; block++)
                 {
-                    scales[2 * block] = scales[(2 * block) + 1] = RoundSmall<TLanes>(step.Slice(block * SmallBlock, SmallBlock), codes.Slice(block * SmallBlock, SmallBlock));
+                    steps[block] = RoundSmall<TLanes>(step.Slice(block * SmallBlock, SmallBlock), codes.Slice(block * SmallBlock, SmallBlock));
+                    scales[2 * block] = scales[(2 * block) + 1] = (float)(Half)steps[block];
                 }
             }
 
@@ -86,10 +91,26 @@ internal static unsafe class InputRounding
                 ((int*)(target + PackedStep.CorrectionsAt))[PackedStep.LaneOf(group)] = -128 * (int)sums[group];
             }
 
+            if (blocks == InputBlocks.SmallWithSums)
+            {
+                RoundSums(steps, scales, sums);
+            }
+
             PackedStep.Interleave(sums, (float*)(target + PackedStep.SumsAt));
         }
     }
 
+    /// <summary>Rounds each block's sum times its step, before that is rounded itself, and divides by the scale again, with which the product multiplies it. It stands in the block's first group.</summary>
+    private static void RoundSums(ReadOnlySpan<float> steps, ReadOnlySpan<float> scales, Span<float> sums)
+    {
+        for (int block = 0; block < steps.Length; block++)
+        {
+            float sum = (float)(Half)(steps[block] * (sums[2 * block] + sums[(2 * block) + 1]));
+            (sums[2 * block], sums[(2 * block) + 1]) = (scales[2 * block] == 0 ? 0 : sum / scales[2 * block], 0);
+        }
+    }
+
+    /// <summary>Returns the step between codes, which becomes the scale when it is rounded.</summary>
     private static float RoundSmall<TLanes>(ReadOnlySpan<float> values, Span<sbyte> codes)
         where TLanes : struct, ILanes16<TLanes>
     {
@@ -102,7 +123,7 @@ internal static unsafe class InputRounding
         }
 
         Round<TLanes>(values, inverse, codes);
-        return (float)(Half)(magnitude / 127);
+        return magnitude / 127;
     }
 
     private static float RoundSuper<TLanes>(ReadOnlySpan<float> values, Span<sbyte> codes)
