@@ -3,7 +3,9 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Models.Text;
+using Bitsmith.Quantization.Conversion;
 using Bitsmith.Quantization.Tests.Conversion;
+using Bitsmith.Tensors.ElementTypes;
 
 namespace Bitsmith.Interop.Tests;
 
@@ -23,6 +25,20 @@ public sealed class GgufInteropTests
         Prepare(peers, model);
         Convert(peers, GgufTensorType.F32);
         (int code, string output) = peers.Run("check_gguf.py", "logits", "@model.gguf", "@source");
+        Assert.True(code == 0, output);
+    }
+
+    [Theory]
+    [InlineData("models/tiny-glm")]
+    [InlineData("models/tiny-glm4")]
+    [InlineData("models/tiny-glm4-moe")]
+    public void Transformers_computes_from_a_folder_made_of_a_gguf_file_what_llama_cpp_computes_from_the_file(string model)
+    {
+        using Peers peers = new();
+        TinyModel.Copy(model, peers.Here("source"));
+        Convert(peers, GgufTensorType.F32);
+        SafetensorsConversion.Run(new SafetensorsConversionOptions { Model = peers.Here("model.gguf"), Output = peers.Here("back"), Type = ElementType.F32 }, null, TestContext.Current.CancellationToken);
+        (int code, string output) = peers.Run("check_gguf.py", "logits", "@model.gguf", "@back");
         Assert.True(code == 0, output);
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Bitsmith.Cli.Rendering;
 using Bitsmith.Evaluation.Answers;
 using Bitsmith.Models.Images;
+using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Verification;
 
 namespace Bitsmith.Cli.Commands;
@@ -11,8 +12,8 @@ internal static class VerifyCommand
 {
     public static Command Create(Terminal terminal)
     {
-        Argument<string> folder = new("OUT") { Description = "A quantized folder, or a GGUF file." };
-        Option<string?> baseModel = new("--base") { Description = "The original model: every tensor is compared with it." };
+        Argument<string> folder = new("OUT") { Description = "A quantized folder, or a .gguf file." };
+        Option<string?> baseModel = new("--base") { Description = "The original model, a folder (for a .gguf file also a .gguf file): every tensor is compared with it." };
         Option<bool> fix = new("--fix") { Description = "Make the repairs of the packaging checks." };
         Option<string[]> pictures = new("--image") { Description = "A picture that the model describes; the answer must hold the --expect at the same place. May be repeated.", DefaultValueFactory = _ => [] };
         Option<string[]> words = new("--expect") { Description = "A word, or words, that the description of the --image at the same place must hold. May be repeated.", DefaultValueFactory = _ => [] };
@@ -21,7 +22,7 @@ internal static class VerifyCommand
         Option<string?> mmproj = CommonOptions.Mmproj();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> json = CommonOptions.Json();
-        Command command = new("verify", "Check a result: hashes, structure, content against the base model, packaging; with --image or --prompts also by running it. Exits 1 with a list of what is wrong.\n\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --base ./GLM-4.6V-Flash\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --image bridge.jpg --expect bridge --prompts");
+        Command command = new("verify", "Check a result: hashes, structure, content against the base model, packaging; with --image or --prompts also by running it. Exits 1 with a list of what is wrong.\n\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --base ./GLM-4.6V-Flash\n  bitsmith verify ./GLM-4.6V-Flash-FP8 --image bridge.jpg --expect bridge --prompts\n  bitsmith verify GLM-4-9B-0414-Q4_K_M.gguf --base ./GLM-4-9B-0414 --prompts");
         command.Arguments.Add(folder);
         foreach (Option option in (Option[])[baseModel, fix, pictures, words, prompts, maxTokens, mmproj, threads, json])
         {
@@ -46,6 +47,11 @@ internal static class VerifyCommand
             ExpectedPicture[] expected = [.. parsed.GetValue(pictures)!.Zip(parsed.GetValue(words)!, (path, word) => new ExpectedPicture(ImageDecoder.Load(path), word))];
             AnswerSettings settings = new(expected, parsed.GetValue(prompts) ? AnswerSettings.FixedPrompts : [], parsed.GetValue(maxTokens));
             string result = parsed.GetRequiredValue(folder);
+            if (IsGguf(result) && parsed.GetValue(fix))
+            {
+                throw new RequestException("--fix has no meaning for GGUF files: what is wrong with one is mended by making it again.");
+            }
+
             VerificationReport report = Run(terminal, result, parsed.GetValue(baseModel), parsed.GetValue(fix), parsed.GetValue(threads), cancellationToken);
             if (settings.Pictures.Count + settings.Prompts.Count > 0)
             {
@@ -69,5 +75,9 @@ internal static class VerifyCommand
 
     public static VerificationReport Run(
         Terminal terminal, string folder, string? baseModel, bool fix, int threads, CancellationToken cancellationToken) =>
-        ProgressDisplay.Run(terminal, "verify", progress => Verifier.Verify(folder, baseModel, fix, threads, progress, cancellationToken));
+        ProgressDisplay.Run(terminal, "verify", progress => IsGguf(folder)
+            ? GgufVerifier.Verify(folder, baseModel, threads, progress, cancellationToken)
+            : Verifier.Verify(folder, baseModel, fix, threads, progress, cancellationToken));
+
+    private static bool IsGguf(string result) => !Directory.Exists(result) && (File.Exists(result) || result.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase));
 }

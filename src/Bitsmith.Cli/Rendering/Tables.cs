@@ -109,12 +109,7 @@ internal static class GgufResultTable
     public static void Write(Terminal terminal, GgufManifest manifest, string output)
     {
         Table table = Tables.Create("type", ">tensors", ">bytes", "lost most", ">relative RMSE", ">SNR dB");
-        foreach (IGrouping<string, TensorReport> type in manifest.Tensors.GroupBy(tensor => tensor.Format))
-        {
-            TensorReport worst = type.MaxBy(tensor => tensor.RelativeRmse)!;
-            table.Row(type.Key, type.Count().ToString(), Units.Bytes(type.Sum(tensor => tensor.Bytes)), worst.Name, Number(worst.RelativeRmse, "0.00000"), Number(worst.SnrDb, "0.00"));
-        }
-
+        TensorErrorRows.Add(table, manifest.Tensors);
         GgufTotals totals = manifest.Totals;
         table.Row("all", totals.EncodedTensors.ToString(), Units.Bytes(manifest.Tensors.Sum(tensor => tensor.Bytes)), string.Empty, Number(totals.RelativeRmse, "0.00000"), Number(totals.SnrDb, "0.00"));
         table.AddTo(terminal);
@@ -122,6 +117,19 @@ internal static class GgufResultTable
     }
 
     private static string Number(double? value, string format) => value?.ToString(format) ?? "-";
+}
+
+/// <summary>What tensors lost, one row for each type.</summary>
+internal static class TensorErrorRows
+{
+    public static void Add(Table table, IEnumerable<TensorReport> tensors)
+    {
+        foreach (IGrouping<string, TensorReport> type in tensors.GroupBy(tensor => tensor.Format))
+        {
+            TensorReport worst = type.MaxBy(tensor => tensor.RelativeRmse)!;
+            table.Row(type.Key, type.Count().ToString(), Units.Bytes(type.Sum(tensor => tensor.Bytes)), worst.Name, worst.RelativeRmse?.ToString("0.00000") ?? "-", worst.SnrDb?.ToString("0.00") ?? "-");
+        }
+    }
 }
 
 /// <summary>Packaging checks for people.</summary>
@@ -160,6 +168,13 @@ internal static class VerificationTable
             table.AddTo(terminal);
         }
 
+        if (report.Tensors is { Count: > 0 } compared)
+        {
+            Table table = Tables.Create("type", ">tensors", ">bytes", "lies farthest from the base model", ">relative RMSE", ">SNR dB");
+            TensorErrorRows.Add(table, compared);
+            table.AddTo(terminal);
+        }
+
         foreach (Finding finding in report.Findings.Take(Most))
         {
             terminal.Out.WriteLine($"WRONG  {finding.Place}: {finding.Problem}");
@@ -171,11 +186,11 @@ internal static class VerificationTable
         }
 
         terminal.Out.WriteLine(report.IsSound
-            ? $"sound: {report.FilesHashed} files have their recorded hash, {report.TensorsCompared} tensors agree with the base model{(report.Answers is null ? string.Empty : $", {report.Answers.Count} answers are as expected")}"
+            ? $"sound: {report.FilesHashed} files have their recorded hash, {report.TensorsCompared} tensors {(report.Tensors is null ? "agree with" : "were compared with")} the base model{(report.Answers is null ? string.Empty : $", {report.Answers.Count} answers are as expected")}"
             : $"{report.Findings.Count} finding(s)");
         if (report.FilesHashed == 0)
         {
-            terminal.Out.WriteLine($"without a readable {Manifest.FileName} no hashes were compared");
+            terminal.Out.WriteLine($"without a readable {(report.Tensors is null ? Manifest.FileName : $"NAME{GgufManifest.Suffix}")} no hashes were compared");
         }
     }
 

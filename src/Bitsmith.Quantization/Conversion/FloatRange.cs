@@ -9,7 +9,7 @@ internal static class FloatRange
 {
     /// <summary>Finds weights that are not finite, or that rounding to the type would make infinite.</summary>
     /// <exception cref="JobException">There is one; tensor, row and column are named.</exception>
-    public static void Check(ReadOnlySpan<float> values, ElementType type, GgufOutput output, TensorSource part, int firstRow)
+    public static void Check(ReadOnlySpan<float> values, ElementType type, string ggufName, TensorSource part, int firstRow)
     {
         float largest = LargestOf(type);
         Vector<float> limit = new(largest);
@@ -25,7 +25,7 @@ internal static class FloatRange
             if (!(MathF.Abs(values[i]) <= largest))
             {
                 string remedy = float.IsFinite(values[i]) ? $"beyond what {type.SafetensorsName()} holds. Convert with --type bf16 or f32" : "no weight. The checkpoint is damaged";
-                throw new JobException($"tensor '{part.Name}' ({output.Info.Name}), row {firstRow + (i / part.Columns)}, column {i % part.Columns}: {values[i]} is {remedy}.");
+                throw new JobException($"tensor '{part.Name}' ({ggufName}), row {firstRow + (i / part.Columns)}, column {i % part.Columns}: {values[i]} is {remedy}.");
             }
         }
     }

@@ -79,7 +79,7 @@ public sealed class GgufConversion : IDisposable
                     Span<float> chunk = values.AsSpan(0, rows * part.Columns);
                     Span<byte> converted = bytes.AsSpan(0, chunk.Length * type.Bytes());
                     part.Read(first, rows, chunk);
-                    FloatRange.Check(chunk, type, output, part, first);
+                    FloatRange.Check(chunk, type, output.Info.Name, part, first);
                     ElementConversion.FromSingle(type, chunk, converted);
                     writer.Append(converted);
                     done += converted.Length;

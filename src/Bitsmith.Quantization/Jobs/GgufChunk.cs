@@ -53,7 +53,7 @@ internal sealed class GgufChunk : IDisposable
         Span<float> back = Step.Row.IsEncoded ? Grow(ref decoded, Step.Values) : [];
         if (ElementTypeExtensions.TryParse(format.Name, out ElementType element))
         {
-            FloatRange.Check(weights, element, output, Step.Part, Step.FirstRow);
+            FloatRange.Check(weights, element, output.Info.Name, Step.Part, Step.FirstRow);
             ElementConversion.FromSingle(element, weights, target);
             if (Step.Row.IsEncoded)
             {

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
-using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Evaluation.Answers;
@@ -26,41 +25,37 @@ public sealed record Finding(string Place, string Problem);
 /// <param name="TensorsCompared">Tensors compared with the base model.</param>
 /// <param name="Repaired">Files that <c>--fix</c> changed.</param>
 /// <param name="Answers">What the model answered; null where it was not run.</param>
+/// <param name="Tensors">The error of every tensor compared with the base model; null for folders, where the format's bound is checked instead.</param>
 public sealed record VerificationReport(
     IReadOnlyList<Finding> Findings,
     IReadOnlyList<CheckResult> Checks,
     int FilesHashed,
     int TensorsCompared,
     IReadOnlyCollection<string> Repaired,
-    IReadOnlyList<AnswerCheck>? Answers = null)
+    IReadOnlyList<AnswerCheck>? Answers = null,
+    IReadOnlyList<TensorReport>? Tensors = null)
 {
     /// <summary>True where nothing is wrong.</summary>
     public bool IsSound => Findings.Count == 0;
 }
 
 /// <summary>
-/// Verifies a GGUF file, see <see cref="GgufVerification"/>, or a quantized folder: hashes of every file (where it has a bitsmith.json), structure, packaging checks; and against the base model every tensor's presence, type, shape and
+/// Verifies a quantized folder (a GGUF file: <see cref="GgufVerifier"/>): hashes of every file (where it has a bitsmith.json), structure, packaging checks; and against the base model every tensor's presence, type, shape and
 /// content (kept ones equal, encoded ones within the format's bound).
 /// </summary>
 public static class Verifier
 {
     /// <summary>Verifies.</summary>
-    /// <param name="folder">The result: a folder, or a GGUF file.</param>
+    /// <param name="folder">The result.</param>
     /// <param name="baseModel">The source folder, or null to leave the comparison out.</param>
     /// <param name="fix">Make the repairs of the packaging checks; their files and hashes are updated.</param>
     /// <param name="threads">Threads.</param>
     /// <param name="progress">Told of bytes worked through.</param>
     /// <param name="cancellationToken">Stops the work.</param>
-    /// <exception cref="RequestException">The result is a GGUF file, which is neither compared with a base model nor repaired.</exception>
     /// <exception cref="CheckpointException">The base model is broken, or the folder does not exist.</exception>
     public static VerificationReport Verify(
         string folder, string? baseModel, bool fix, int threads, IProgress<JobProgress>? progress, CancellationToken cancellationToken)
     {
-        if (GgufFile.IsGguf(folder))
-        {
-            return GgufVerification.Run(folder, baseModel, fix);
-        }
-
         if (!Directory.Exists(folder))
         {
             throw new CheckpointException(folder, "there is no such folder.");
@@ -129,23 +124,7 @@ public static class Verifier
             findings.Enqueue(new Finding(extra, "is not part of the result that bitsmith.json describes"));
         }
 
-        Parallel.ForEach(
-            manifest.Output,
-            new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken },
-            file =>
-            {
-                if (!present.Contains(file.File))
-                {
-                    findings.Enqueue(new Finding(file.File, "is missing"));
-                    return;
-                }
-
-                FileDigest found = FileHash.Compute(Path.Combine(folder, file.File));
-                if (found.Bytes != file.Bytes || found.Sha256 != file.Sha256)
-                {
-                    findings.Enqueue(new Finding(file.File, $"has {found.Bytes} bytes with SHA-256 {found.Sha256}, recorded are {file.Bytes} with {file.Sha256}"));
-                }
-            });
+        FileHash.Compare(folder, manifest.Output, (file, problem) => findings.Enqueue(new Finding(file, problem)), threads, cancellationToken);
         return manifest.Output.Count;
     }
 
