@@ -16,7 +16,7 @@ internal sealed class ImatrixCommand
 
     private const int DefaultContext = 512;
 
-    private readonly Argument<string?> model = new("MODEL") { Description = "A Hugging Face model folder; without it, the files of --in-file are merged or shown.", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Argument<string?> model = new("MODEL") { Description = "A Hugging Face model folder or a .gguf file; without it, the files of --in-file are merged or shown.", Arity = ArgumentArity.ZeroOrOne };
     private readonly Option<string?> text = new("--file", "-f") { Description = "The text to run, UTF-8." };
     private readonly Option<string?> output = new("--output", "-o") { Description = "The file to write." };
     private readonly Option<string[]> added = new("--in-file") { Description = "A file of an earlier run on the same model, GGUF or .dat, whose sums are added. May be repeated.", AllowMultipleArgumentsPerToken = false, DefaultValueFactory = _ => [] };
@@ -97,8 +97,7 @@ internal sealed class ImatrixCommand
         };
         using ImatrixJob job = ImatrixJob.Prepare(options);
         terminal.Error.WriteLine($"{job.Chunks.Count} chunks of {job.Chunks.Size} tokens{(job.Restored > 0 ? $", {job.Restored} of them done before" : string.Empty)}");
-        Stopwatch clock = Stopwatch.StartNew();
-        ImportanceMatrix matrix = job.Run(new LineProgress<ImatrixProgress>(terminal.Error, state => Describe(state, job.Restored, clock.Elapsed)), cancellationToken);
+        ImportanceMatrix matrix = job.Run(new Lines(terminal.Error, job.Restored), cancellationToken);
         Warn(job.Warnings);
         return (matrix, options.Output);
     }
@@ -133,9 +132,24 @@ internal sealed class ImatrixCommand
         }
     }
 
-    private static string Describe(ImatrixProgress state, int before, TimeSpan elapsed)
+    /// <summary>A line for each batch of chunks, and every few seconds on the way.</summary>
+    private sealed class Lines(TextWriter error, int before) : IProgress<ImatrixProgress>
     {
-        TimeSpan each = elapsed / (state.Done - before);
-        return $"chunk {state.Done} of {state.Total}  {each.TotalSeconds:0.00} s each  {each * (state.Total - state.Done):hh\\:mm\\:ss} left";
+        private static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
+
+        private readonly Stopwatch clock = Stopwatch.StartNew();
+        private TimeSpan next = Interval;
+
+        public void Report(ImatrixProgress value)
+        {
+            double done = value.Done - before + ((double)value.Running * value.Layer / value.Layers);
+            TimeSpan now = clock.Elapsed, left = now * ((value.Total - before - done) / done);
+            if (value.Running == 0 || now >= next)
+            {
+                next = now + Interval;
+                string where = value.Running == 0 ? $"chunk {value.Done} of {value.Total}" : $"chunks {value.Done + 1} to {value.Done + value.Running} of {value.Total}, layer {value.Layer} of {value.Layers}";
+                error.WriteLine($"{where}  {now.TotalSeconds / done:0.00} s each  {left:hh\\:mm\\:ss} left");
+            }
+        }
     }
 }

@@ -89,7 +89,7 @@ public sealed class ImatrixJob : IDisposable
     public IReadOnlyList<string> Warnings => warnings;
 
     /// <summary>Does the work and writes the result.</summary>
-    /// <param name="progress">Told after each batch of chunks.</param>
+    /// <param name="progress">Told after each layer of a batch of chunks, and after the batch.</param>
     /// <param name="cancellationToken">Stops between chunks; what was saved stays.</param>
     /// <exception cref="CheckpointException">The model computes what is no finite number, or a file to be added is of another model.</exception>
     /// <exception cref="IOException">The system refused to write.</exception>
@@ -102,14 +102,14 @@ public sealed class ImatrixJob : IDisposable
         while (done < chunks.Count)
         {
             int untilSaved = options.SaveFrequency - (done % options.SaveFrequency), count = Math.Min(Math.Min(most, untilSaved), chunks.Count - done);
-            RunBatch(pass, count, cancellationToken);
+            RunBatch(pass, count, progress, cancellationToken);
             done += count;
             if (done % options.SaveFrequency == 0 && done < chunks.Count)
             {
                 Save();
             }
 
-            progress?.Report(new ImatrixProgress(done, chunks.Count));
+            progress?.Report(new ImatrixProgress(done, chunks.Count, 0, 0, model.Language.Layers.Count));
         }
 
         ImportanceMatrix result = Matrix(KeyValuePair.Create("bitsmith.imatrix.settings", Settings(pass.Compute)));
@@ -139,7 +139,7 @@ public sealed class ImatrixJob : IDisposable
         return file.Metadata.Find("tokenizer.ggml.add_bos_token")?.Content is true ? (int)file.Metadata.Integer("tokenizer.ggml.bos_token_id") : null;
     }
 
-    private void RunBatch(ForwardPass pass, int count, CancellationToken cancellationToken)
+    private void RunBatch(ForwardPass pass, int count, IProgress<ImatrixProgress>? progress, CancellationToken cancellationToken)
     {
         LanguageModel language = model.Language;
         float[][] hidden = [.. Enumerable.Range(done, count).Select(chunk => language.Embed(chunks[chunk]))];
@@ -156,6 +156,7 @@ public sealed class ImatrixJob : IDisposable
             }
 
             language.ReleaseLayer(layer);
+            progress?.Report(new ImatrixProgress(done, chunks.Count, count, layer + 1, language.Layers.Count));
         }
 
         for (int chunk = 0; statistics.Output is not null && chunk < count; chunk++)

@@ -6,7 +6,7 @@ namespace Bitsmith.Quantization.Calibration;
 /// <summary>What an <see cref="ImatrixJob"/> does.</summary>
 public sealed record ImatrixOptions
 {
-    /// <summary>The model: a Hugging Face folder.</summary>
+    /// <summary>The model: a Hugging Face folder or a GGUF file.</summary>
     public required string Model { get; init; }
 
     /// <summary>The text, UTF-8.</summary>
@@ -49,4 +49,7 @@ public sealed record ImatrixOptions
 /// <summary>How far an <see cref="ImatrixJob"/> is.</summary>
 /// <param name="Done">Chunks done, those of an interrupted run included.</param>
 /// <param name="Total">All chunks.</param>
-public sealed record ImatrixProgress(int Done, int Total);
+/// <param name="Running">Chunks at work, which run together.</param>
+/// <param name="Layer">Layers that they have behind them.</param>
+/// <param name="Layers">Layers of the model.</param>
+public sealed record ImatrixProgress(int Done, int Total, int Running, int Layer, int Layers);
