@@ -11,19 +11,27 @@ using Perfolizer.Horology;
 
 // benchmarks [--filter GLOB...] [--markdown FILE]
 // benchmarks --quick-attention
+// benchmarks --quick-blocks FOLDER
 // benchmarks --quick-encode MODEL [--scheme S] [--limit-gb N]
 Option<string[]> filter = new("--filter") { Description = "Benchmarks to run, for example '*Encode*'.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["*"] };
 Option<string?> markdown = new("--markdown") { Description = "Also write the rates to this file as Markdown tables." };
 Option<string?> quickEncode = new("--quick-encode") { Description = "Instead: encode the Linears of this model folder on one thread and print the rate." };
 Option<bool> quickAttention = new("--quick-attention") { Description = "Instead: run attention kernels on one thread and print their rates." };
+Option<string?> quickBlocks = new("--quick-blocks") { Description = "Instead: encode what proofs/peers/ggml_rates.py left in this folder as every block type, on one thread, beside ggml." };
 Option<string> scheme = new("--scheme") { Description = "For --quick-encode: the preset.", DefaultValueFactory = _ => "fp8-block" };
 Option<double> limit = new("--limit-gb") { Description = "For --quick-encode: encode at most this many GB (10^9 bytes) of source.", DefaultValueFactory = _ => 1e6 };
-RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickAttention, quickEncode, scheme, limit };
+RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickAttention, quickBlocks, quickEncode, scheme, limit };
 root.SetAction(parsed =>
 {
     if (parsed.GetValue(quickEncode) is { } model)
     {
         QuickEncode.Run(model, parsed.GetValue(scheme)!, (long)(parsed.GetValue(limit) * 1e9));
+        return 0;
+    }
+
+    if (parsed.GetValue(quickBlocks) is { } folder)
+    {
+        QuickBlocks.Run(folder);
         return 0;
     }
 
