@@ -11,14 +11,18 @@
   check_gguf.py captions FILE.gguf MMPROJ.gguf PICTURE...
                                                       llama.cpp's descriptions of pictures, as JSON
   check_gguf.py probabilities JOBS.json OUT           llama.cpp's log-probabilities of the next token, in binary32, job after job, prompt after prompt. A job is
-                                                      {"file": F, "vocabulary": N, "prompts": [...], "mmproj": F}; a prompt is a list of ids, or
-                                                      {"prompt_string": text with <__media__>, "multimodal_data": [base64]}
+                                                      {"file": F, "vocabulary": N, "prompts": [...], "mmproj": F, "quantize": {"source": F, "type": T}}; a prompt is a
+                                                      list of ids, or {"prompt_string": text with <__media__>, "multimodal_data": [base64]}; with 'quantize'
+                                                      llama-quantize first makes the file, every matrix of the type, by a random importance matrix
 """
-import argparse, base64, hashlib, json, os, random, struct, subprocess, sys
+import argparse, base64, hashlib, json, os, random, struct, subprocess, sys, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-import gguf
+import gguf, numpy
 from glm4_gguf import config_of
 from llama_server import next_token, serve
+
+# Nothing rounded that need not be. Repacked kernels round inputs differently: they differ from llama.cpp's own others by as much as one rounding does.
+PLAIN = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "--no-repack"]
 
 
 def value_of(field):
@@ -43,8 +47,7 @@ def logprobs(file, out, seed):
     draw = random.Random(seed)
     # The last tokens of vision models stand for pictures.
     prompts = [[draw.randrange(len(tokens) - (64 if len(tokens) > 512 else 0)) for _ in range(length)] for length in (2, 3, 5, 9, 33)]
-    # Its repacked kernels round inputs differently: they differ from its own others by as much as one rounding does.
-    answers = next_token(file, prompts, len(tokens), tokens.index("A"), ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "--no-repack"])
+    answers = next_token(file, prompts, len(tokens), tokens.index("A"), PLAIN)
     with open(out, "w", encoding="utf-8") as target:
         json.dump({"prompts": prompts, "logprobs": answers}, target)
     return 0
@@ -69,20 +72,52 @@ def logits(file, folder, seed, bound):
     with torch.no_grad():
         expected = [model(input_ids=torch.tensor([prompt])).logits[0, -1].log_softmax(-1) for prompt in prompts]
     tokens = gguf.GGUFReader(file).fields["tokenizer.ggml.tokens"].contents()
-    answers = next_token(file, prompts, vocabulary, tokens.index("A"), ["-ctk", "f32", "-ctv", "f32", "-fa", "off"])
+    answers = next_token(file, prompts, vocabulary, tokens.index("A"), PLAIN)
     divergences = [float((p.exp() * (p - torch.tensor(q))).sum()) for p, q in zip(expected, answers)]
     worst = max(divergences)
     print(f"llama.cpp on {os.path.basename(file)} against transformers in float32: KL divergence at most {worst:.2e} ({len(prompts)} prompts of 2 to 120 random tokens)")
     return 0 if worst <= bound else 1
 
 
-def probabilities(jobs, out):
+def random_imatrix(model, path, seed):
+    """An importance matrix for all matrices of a file."""
+    writer = gguf.GGUFWriter(path, "imatrix")
+    writer.add_type("imatrix")
+    writer.add_array("imatrix.datasets", ["random"])
+    writer.add_uint32("imatrix.chunk_count", 1)
+    writer.add_uint32("imatrix.chunk_size", 512)
+    random = numpy.random.default_rng(seed)
+    for tensor in gguf.GGUFReader(model).tensors:
+        if len(tensor.shape) > 1 and tensor.name.endswith(".weight"):
+            matrices = int(tensor.shape[2]) if len(tensor.shape) > 2 else 1
+            writer.add_tensor(f"{tensor.name}.in_sum2", 512 * numpy.exp(random.standard_normal((matrices, int(tensor.shape[0])), numpy.float32)))
+            writer.add_tensor(f"{tensor.name}.counts", numpy.full((matrices, 1), 512, numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def llama_quantize(source, type, out, seed):
+    with tempfile.TemporaryDirectory() as work:
+        imatrix = os.path.join(work, "imatrix.gguf")
+        random_imatrix(source, imatrix, seed)
+        # Where a row is no multiple of the block llama-quantize itself takes another type.
+        run = subprocess.run(["llama-quantize", "--imatrix", imatrix, "--tensor-type", f"weight={type}", "--token-embedding-type", type, "--output-tensor-type", type, source, out, "Q8_0"],
+                             capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(f"llama-quantize to {type} failed: {run.stderr[-1500:]}")
+
+
+def probabilities(jobs, out, seed):
     with open(jobs, encoding="utf-8") as source:
         work = json.load(source)
     with open(out, "wb") as target:
         for job in work:
+            if "quantize" in job:
+                llama_quantize(job["quantize"]["source"], job["quantize"]["type"], job["file"], seed)
             tokens = gguf.GGUFReader(job["file"]).fields["tokenizer.ggml.tokens"].contents()
-            options = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", *(["--mmproj", job["mmproj"]] if job.get("mmproj") else [])]
+            options = [*PLAIN, *(["--mmproj", job["mmproj"]] if job.get("mmproj") else [])]
             for answer in next_token(job["file"], job["prompts"], job["vocabulary"], tokens.index("A"), options):
                 target.write(struct.pack(f"<{len(answer)}f", *answer))
     return 0
@@ -119,7 +154,7 @@ def main():
     if a.task == "dump":
         return dump(a.file, a.other)
     if a.task == "probabilities":
-        return probabilities(a.file, a.other)
+        return probabilities(a.file, a.other, a.seed)
     if a.task == "logprobs":
         return logprobs(a.file, a.other, a.seed)
     if a.task == "quantize":

@@ -3,8 +3,8 @@
 
   random_model.py CONFIG_DIR OUT --widths round|odd [--seed N]
 
-CONFIG_DIR gives the architecture; the widths are replaced. round: every matrix has rows of a multiple of 256 weights, so that every GGUF type can be stored as it is. odd: some rows
-are multiples of 32 only, some of nothing. Weights are large enough for the next token to be far from uniform. A mixture of experts gets an MTP layer, which transformers itself leaves out.
+CONFIG_DIR gives the architecture; the widths are replaced. round: every matrix has rows of a multiple of 256 weights, so that every GGUF type can be stored as it is. odd: rows
+are multiples of 64, but of no greater power of two, as the widths of published models are. Weights are large enough for the next token to be far from uniform. A mixture of experts gets an MTP layer, which transformers itself leaves out.
 """
 import argparse, json, os, sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 
 WIDTHS = {
     "round": {"hidden_size": 256, "intermediate_size": 512, "moe_intermediate_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "mrope_section": [4, 6, 6]},
-    "odd": {"hidden_size": 160, "intermediate_size": 208, "moe_intermediate_size": 96, "num_attention_heads": 5, "num_key_value_heads": 1, "head_dim": 32, "mrope_section": [2, 3, 3]},
+    "odd": {"hidden_size": 192, "intermediate_size": 320, "moe_intermediate_size": 192, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32, "mrope_section": [2, 3, 3]},
 }
 
 
@@ -46,7 +46,7 @@ def draw(name, tensor, random):
     # Rows of a Linear give outputs of the size of its inputs; some columns count far more than others, as in real models.
     columns = tensor.shape[-1]
     outliers = torch.exp(0.5 * torch.randn(columns, generator=random)) if tensor.ndim == 2 else 1
-    return noise * outliers * (tensor[0].numel() if tensor.ndim > 2 and "experts" not in name else columns) ** -0.5 * (2 if "lm_head" in name else 1)
+    return noise * outliers * (tensor[0].numel() if tensor.ndim > 2 and "experts" not in name else columns) ** -0.5 * (0.5 if "lm_head" in name else 1)
 
 
 def mtp_layer(folder, layer, random):

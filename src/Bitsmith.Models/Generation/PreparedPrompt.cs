@@ -26,7 +26,7 @@ public sealed record PreparedPrompt(IReadOnlyList<int> Ids, IReadOnlyList<Vision
     /// <param name="start">First token.</param>
     /// <param name="count">Number of tokens.</param>
     /// <param name="hidden">Receives [count × D].</param>
-    internal void Embed(LanguageModel model, int start, int count, Span<float> hidden)
+    public void Embed(LanguageModel model, int start, int count, Span<float> hidden)
     {
         int width = model.Config.HiddenSize, end = start + count;
         model.Embed([.. Ids.Skip(start).Take(count)], hidden);

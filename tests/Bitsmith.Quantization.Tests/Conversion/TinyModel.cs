@@ -15,18 +15,22 @@ internal static class TinyModel
     /// <summary>Copies a model into a folder and adds the tokenizer that the small ones lack: vision models share the sample's, the others get one of the 256 bytes.</summary>
     public static void Copy(string model, string target)
     {
-        string sample = Path.Combine(AppContext.BaseDirectory, Sample);
         Directory.CreateDirectory(target);
         foreach (string file in Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, model)))
         {
             File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
         }
 
-        if (File.Exists(Path.Combine(target, "tokenizer.json")))
+        if (!File.Exists(Path.Combine(target, "tokenizer.json")))
         {
-            return;
+            AddTokenizer(model, target);
         }
+    }
 
+    /// <summary>The tokenizer of a small model: the sample's for vision models, one of the 256 bytes for the others.</summary>
+    public static void AddTokenizer(string model, string target)
+    {
+        string sample = Path.Combine(AppContext.BaseDirectory, Sample);
         JsonNode tokenizer = JsonNode.Parse(File.ReadAllText(Path.Combine(sample, "tokenizer.json")))!;
         if (model.Contains("glm4v", StringComparison.Ordinal))
         {
