@@ -8,6 +8,13 @@ internal sealed class FloatFormat(GgmlType type, ElementType element) : GgmlForm
 {
     private readonly float largest = element switch { ElementType.F16 => 65504, ElementType.BF16 => 3.3895314e38f, _ => float.MaxValue };
 
+    // A block is one value, so blocks are not decoded one by one.
+    private protected override bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set)
+    {
+        ElementConversion.ToSingle(element, blocks, values, set);
+        return true;
+    }
+
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values) => ElementConversion.ToSingle(element, block, values);
 
     internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima) => throw new NotSupportedException($"{Name} has no blocks.");
