@@ -18,8 +18,7 @@ public sealed class VerifyAnswersTests
         Assert.Equal(ExitCode.Done, shell.Run("verify", file, "--mmproj", tower, "--image", picture, "--expect", "circle"));
         Assert.Equal(ExitCode.Failed, shell.Run("verify", file, "--mmproj", tower, "--image", picture, "--expect", "bridge"));
         Assert.Equal(ExitCode.Done, shell.Run("verify", file, "--base", shell.Sample));
-        Assert.Equal(ExitCode.Failed, shell.Run("verify", tower));
-        Assert.Contains("holds a vision tower", shell.Output, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Done, shell.Run("verify", tower));
     }
 
     [Fact]
