@@ -3,6 +3,7 @@
 
   quantize_gguf.py types FILE.gguf JOBS.json          the types that each job would give the tensors, by --dry-run, as a JSON array of {tensor: type} with upper-case types;
                                                       null where llama-quantize refuses. A job is {"type": NAME, "imatrix": true|false, "options": [...]}
+  quantize_gguf.py planned FILE.gguf TYPE OURS.gguf    how many tensors of OURS have another type than llama-quantize would give them, by --dry-run
   quantize_gguf.py values FILES.json OUT.json         for each file of a JSON array, SHA-256 of every tensor's values in binary32 as the gguf package decodes them; null for types
                                                       that it does not know
   quantize_gguf.py load FILES.json -                  llama.cpp loads each file of a JSON array and computes a token
@@ -34,21 +35,27 @@ def any_imatrix(path):
     writer.close()
 
 
+def planned_types(file, kind, options=()):
+    """{tensor: type}, or None where llama-quantize refuses."""
+    run = subprocess.run(["llama-quantize", "--dry-run", *options, file, kind], capture_output=True, text=True)
+    matches = [match for line in (run.stdout + run.stderr).splitlines() if (match := LINE.match(line.strip()))]
+    return {match[1]: (match[3] or match[2]).upper() for match in matches} if run.returncode == 0 and matches else None
+
+
 def types(file, jobs):
-    results = []
     with tempfile.TemporaryDirectory() as work:
         imatrix = f"{work}/imatrix.gguf"
         any_imatrix(imatrix)
-        for job in jobs:
-            command = ["llama-quantize", "--dry-run", *job.get("options", []), *(["--imatrix", imatrix] if job.get("imatrix") else []), file, job["type"]]
-            run = subprocess.run(command, capture_output=True, text=True)
-            found = {}
-            for line in (run.stdout + run.stderr).splitlines():
-                match = LINE.match(line.strip())
-                if match:
-                    found[match[1]] = (match[3] or match[2]).upper()
-            results.append(found if run.returncode == 0 and found else None)
-    print(json.dumps(results))
+        print(json.dumps([planned_types(file, job["type"], [*job.get("options", []), *(["--imatrix", imatrix] if job.get("imatrix") else [])]) for job in jobs]))
+    return 0
+
+
+def planned(file, kind, ours):
+    expected, found = planned_types(file, kind), {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(ours).tensors}
+    different = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+    for name in different[:10]:
+        print(f"{name}: {found.get(name)}, llama-quantize {expected.get(name)}")
+    print(f"{len(different)} of {len(expected)} tensors differ")
     return 0
 
 
@@ -132,13 +139,15 @@ def errors(file, kind, ours, theirs, imatrix):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["types", "values", "errors", "load", "quantize"])
+    parser.add_argument("task", choices=["types", "planned", "values", "errors", "load", "quantize"])
     parser.add_argument("file")
     parser.add_argument("jobs")
     parser.add_argument("ours", nargs="?")
     parser.add_argument("theirs", nargs="?")
     parser.add_argument("--imatrix")
     a = parser.parse_args()
+    if a.task == "planned":
+        return planned(a.file, a.jobs, a.ours)
     if a.task == "errors":
         return errors(a.file, a.jobs, a.ours, a.theirs, a.imatrix)
     if a.task in ("load", "values"):
