@@ -11,9 +11,10 @@
   check_gguf.py captions FILE.gguf MMPROJ.gguf PICTURE...
                                                       llama.cpp's descriptions of pictures, as JSON
   check_gguf.py probabilities JOBS.json OUT           llama.cpp's log-probabilities of the next token, in binary32, job after job, prompt after prompt. A job is
-                                                      {"file": F, "vocabulary": N, "prompts": [...], "mmproj": F, "quantize": {"source": F, "type": T}}; a prompt is a
+                                                      {"file": F, "vocabulary": N, "prompts": [...], "mmproj": F, "quantize": {"source": F, "type": T, "head": T}}; a prompt is a
                                                       list of ids, or {"prompt_string": text with <__media__>, "multimodal_data": [base64]}; with 'quantize'
-                                                      llama-quantize first makes the file, every matrix of the type, by a random importance matrix
+                                                      llama-quantize first makes the file, every matrix of the type but those of the head's, by a random importance
+                                                      matrix
 """
 import argparse, base64, hashlib, json, os, random, struct, subprocess, sys, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -98,12 +99,12 @@ def random_imatrix(model, path, seed):
     writer.close()
 
 
-def llama_quantize(source, type, out, seed):
+def llama_quantize(source, type, head, out, seed):
     with tempfile.TemporaryDirectory() as work:
         imatrix = os.path.join(work, "imatrix.gguf")
         random_imatrix(source, imatrix, seed)
         # Where a row is no multiple of the block llama-quantize itself takes another type.
-        run = subprocess.run(["llama-quantize", "--imatrix", imatrix, "--tensor-type", f"weight={type}", "--token-embedding-type", type, "--output-tensor-type", type, source, out, "Q8_0"],
+        run = subprocess.run(["llama-quantize", "--imatrix", imatrix, "--tensor-type", f"weight={type}", "--token-embedding-type", head, "--output-tensor-type", head, source, out, "Q8_0"],
                              capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(f"llama-quantize to {type} failed: {run.stderr[-1500:]}")
@@ -115,7 +116,7 @@ def probabilities(jobs, out, seed):
     with open(out, "wb") as target:
         for job in work:
             if "quantize" in job:
-                llama_quantize(job["quantize"]["source"], job["quantize"]["type"], job["file"], seed)
+                llama_quantize(job["quantize"]["source"], job["quantize"]["type"], job["quantize"]["head"], job["file"], seed)
             tokens = gguf.GGUFReader(job["file"]).fields["tokenizer.ggml.tokens"].contents()
             options = [*PLAIN, *(["--mmproj", job["mmproj"]] if job.get("mmproj") else [])]
             for answer in next_token(job["file"], job["prompts"], job["vocabulary"], tokens.index("A"), options):

@@ -54,23 +54,31 @@ public sealed class GgufTypeInteropTests
         JsonArray jobs = [];
         foreach (GgmlType type in Types.Where((_, index) => Extent == "all" || index % TinyModel.Names.Length == offset))
         {
-            // Neither llama-quantize nor we have a substitute for it.
-            if (type == GgmlType.Q1_0 && widths == "odd")
+            if (type == GgmlType.F32)
             {
-                Assert.Throws<RequestException>(() => Quantize(peers.Here("f32.gguf"), peers.Here($"{type}.gguf"), type));
+                Add("f32.gguf", type, "Bitsmith", null);
                 continue;
             }
 
-            Quantize(peers.Here("f32.gguf"), peers.Here($"{type}.gguf"), type);
+            // llama-quantize aborts where the rows of embedding and head are no whole blocks of the type asked for.
+            GgmlType head = widths == "round" ? type : GgmlType.Q8_0;
+            // Neither llama-quantize nor we have a substitute for it.
+            if (type == GgmlType.Q1_0 && widths == "odd")
+            {
+                Assert.Throws<RequestException>(() => Quantize(peers.Here("f32.gguf"), peers.Here($"{type}.gguf"), type, head));
+                continue;
+            }
+
+            Quantize(peers.Here("f32.gguf"), peers.Here($"{type}.gguf"), type, head);
             if (widths == "round")
             {
                 AssertTypes(peers.Here($"{type}.gguf"), type);
             }
 
             Add($"{type}.gguf", type, "Bitsmith", null);
-            if (type is not (GgmlType.F32 or GgmlType.F16 or GgmlType.BF16))
+            if (type is not (GgmlType.F16 or GgmlType.BF16))
             {
-                Add($"llama-{type}.gguf", type, "llama-quantize", type);
+                Add($"llama-{type}.gguf", type, "llama-quantize", head);
             }
         }
 
@@ -93,25 +101,25 @@ public sealed class GgufTypeInteropTests
 
         Assert.Empty(wrong);
 
-        void Add(string file, GgmlType type, string writer, GgmlType? quantize)
+        void Add(string file, GgmlType type, string writer, GgmlType? head)
         {
             files.Add((file, type, writer));
             JsonObject job = new() { ["file"] = peers.Inside(file), ["vocabulary"] = vocabulary, ["prompts"] = JsonSerializer.SerializeToNode(prompts) };
-            if (quantize is not null)
+            if (head is not null)
             {
-                job["quantize"] = new JsonObject { ["source"] = peers.Inside("f32.gguf"), ["type"] = $"{quantize}" };
+                job["quantize"] = new JsonObject { ["source"] = peers.Inside("f32.gguf"), ["type"] = $"{type}", ["head"] = $"{head}" };
             }
 
             jobs.Add((JsonNode)job);
         }
     }
 
-    private static void Quantize(string source, string output, GgmlType type)
+    private static void Quantize(string source, string output, GgmlType type, GgmlType head)
     {
         Assert.True(GgufMix.TryParse("Q8_0", out GgufMix? mix));
         using GgufQuantizationJob job = GgufQuantizationJob.Prepare(new GgufJobOptions
         {
-            Model = source, Output = output, Mix = mix, MixOptions = new MixOptions([new TensorTypeOverride($"weight={type}")], Pure: true, OutputType: type, EmbeddingType: type), AllowNoImatrix = true,
+            Model = source, Output = output, Mix = mix, MixOptions = new MixOptions([new TensorTypeOverride($"weight={type}")], Pure: true, OutputType: head, EmbeddingType: head), AllowNoImatrix = true,
         });
         job.Run(null, TestContext.Current.CancellationToken);
     }
