@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
+using Bitsmith.Checkpoints.Files;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Quantization.Conversion;
 using Bitsmith.Quantization.Manifests;
@@ -15,8 +16,8 @@ namespace Bitsmith.Quantization.Jobs;
 internal sealed record GgufProgress(int File, long Position, string Sha256);
 
 /// <summary>
-/// Streams tensors into GGUF files through three stages, each on its own threads: read and encode, write, hash. A fixed pool of chunks bounds memory; what the encoding threads
-/// take, and what is written, follows the order of the file. Now and then the file is flushed, and the journal says how far it is.
+/// Streams tensors into GGUF files through three stages, each on its own threads: encode, gather (hash, and collect into pages), write. A fixed pool of chunks and pages bounds memory;
+/// what the encoding threads take, and what is written, follows the order of the file. Now and then the file is flushed, and the journal says how far it is.
 /// </summary>
 internal sealed class GgufPipeline
 {
@@ -30,9 +31,9 @@ internal sealed class GgufPipeline
     private readonly Dictionary<string, GgufOutput> outputs;
 
     private readonly BlockingCollection<GgufChunk> free = [];
-    private readonly BlockingCollection<GgufChunk> toWrite = [];
-    private readonly BlockingCollection<GgufChunk> toFinish = [];
-    private readonly ConcurrentDictionary<int, SafeFileHandle> open = [];
+    private readonly BlockingCollection<GgufChunk> toGather = [];
+    private readonly BlockingCollection<FilePage> freePages = [];
+    private readonly BlockingCollection<FilePage> toWrite = [];
     private readonly Lock taking = new();
 
     private readonly long checkpointValues;
@@ -43,8 +44,17 @@ internal sealed class GgufPipeline
         outputs = steps.Source.Tensors.ToDictionary(output => output.Info.Name, StringComparer.Ordinal);
     }
 
-    /// <summary>Chunks in flight: each encoding thread has one at work and one waiting, each of the other stages holds one.</summary>
-    public static int PoolSize(int threads) => (2 * threads) + 4;
+    /// <summary>Bytes of memory that the stages take.</summary>
+    /// <param name="threads">Encoding threads.</param>
+    /// <param name="mostValues">The most values of a step.</param>
+    public static long BytesFor(int threads, long mostValues) =>
+        (ChunksFor(threads) * GgufChunk.BytesFor(mostValues)) + (threads * GgufEncoder.BytesFor(mostValues)) + (Pages * (long)FilePage.Size);
+
+    // Each encoding thread has one at work and one waiting, gathering holds one.
+    private static int ChunksFor(int threads) => (2 * threads) + 2;
+
+    // One is filled, one is written, one waits.
+    private const int Pages = 3;
 
     public void Run(GgufProgress from, int threads, CancellationToken cancellationToken)
     {
@@ -54,8 +64,13 @@ internal sealed class GgufPipeline
         }
 
         using IncrementalHash hash = HashOf(from);
-        GgufChunk[] pool = [.. Enumerable.Range(0, PoolSize(threads)).Select(_ => new GgufChunk())];
+        GgufChunk[] pool = [.. Enumerable.Range(0, ChunksFor(threads)).Select(_ => new GgufChunk())];
         Array.ForEach(pool, chunk => free.Add(chunk, CancellationToken.None));
+        for (int i = 0; i < Pages; i++)
+        {
+            freePages.Add(new FilePage(), CancellationToken.None);
+        }
+
         using Stages stages = new(cancellationToken);
         CancellationToken token = stages.Token;
         using IEnumerator<GgufStep> order = steps.From(from.File, from.Position).GetEnumerator();
@@ -64,8 +79,8 @@ internal sealed class GgufPipeline
             stages.Start(() => Encode(order, token));
         }
 
+        stages.Start(() => Gather(hash, from, token));
         stages.Start(() => Write(from, token));
-        stages.Start(() => Finish(hash, from, token));
         try
         {
             stages.Wait();
@@ -73,10 +88,6 @@ internal sealed class GgufPipeline
         finally
         {
             Array.ForEach(pool, chunk => chunk.Dispose());
-            foreach (SafeFileHandle handle in open.Values)
-            {
-                handle.Dispose();
-            }
         }
     }
 
@@ -114,10 +125,10 @@ internal sealed class GgufPipeline
 
     private void Encode(IEnumerator<GgufStep> order, CancellationToken token)
     {
+        GgufEncoder encoder = new(steps.Source.Path);
         while (Take(order, token) is { } chunk)
         {
-            chunk.Encode(steps.Source.Path, outputs[chunk.Step.Row.Output.Name]);
-            chunk.Encoded.Set();
+            chunk.Encode(encoder, outputs[chunk.Step.Row.Output.Name]);
         }
     }
 
@@ -125,74 +136,42 @@ internal sealed class GgufPipeline
     {
         lock (taking)
         {
-            if (toWrite.IsAddingCompleted)
+            if (toGather.IsAddingCompleted)
             {
                 return null;
             }
 
             if (!order.MoveNext())
             {
-                toWrite.CompleteAdding();
+                toGather.CompleteAdding();
                 return null;
             }
 
             GgufChunk chunk = free.Take(token);
             chunk.Begin(order.Current);
-            toWrite.Add(chunk, token);
+            toGather.Add(chunk, token);
             return chunk;
         }
     }
 
-    private void Write(GgufProgress from, CancellationToken token)
+    private void Gather(IncrementalHash hash, GgufProgress from, CancellationToken token)
     {
-        long done = steps.Layouts.Take(from.File).Sum(layout => layout.Length) + from.Position, total = steps.Layouts.Sum(layout => layout.Length);
-        foreach (GgufChunk chunk in toWrite.GetConsumingEnumerable(token))
-        {
-            GgufStep step = chunk.Step;
-            SafeFileHandle handle = open.GetOrAdd(step.File, file => Open(file, file == from.File && from.Position > 0));
-            chunk.Encoded.Wait(token);
-            DurableFile.Attempt(PathOf(step.File), () => RandomAccess.Write(handle, chunk.Bytes.Span, step.Offset));
-            done += step.Bytes;
-            toFinish.Add(chunk, token);
-            progress?.Report(new JobProgress(done, total, step.Row.Output.Name));
-        }
-
-        toFinish.CompleteAdding();
-    }
-
-    // Reserving the length makes a full disk show before the work, and fills the gaps between tensors with zeros.
-    private SafeFileHandle Open(int file, bool isBegun) => DurableFile.Attempt(PathOf(file), () =>
-    {
-        GgufLayout layout = steps.Layouts[file];
-        if (isBegun)
-        {
-            return File.OpenHandle(PathOf(file), FileMode.Open, FileAccess.Write, FileShare.Read);
-        }
-
-        SafeFileHandle handle = File.OpenHandle(PathOf(file), FileMode.Create, FileAccess.Write, FileShare.Read, FileOptions.None, layout.Length);
-        RandomAccess.Write(handle, layout.HeaderBytes.Span, 0);
-        RandomAccess.SetLength(handle, layout.Length);
-        return handle;
-    });
-
-    private void Finish(IncrementalHash hash, GgufProgress from, CancellationToken token)
-    {
-        long position = from.Position, since = 0;
+        PageStream stream = new(freePages, toWrite, hash, from, token);
+        long since = 0;
         QuantizationError error = default;
         List<TensorLoss> losses = [];
-        foreach (GgufChunk chunk in toFinish.GetConsumingEnumerable(token))
+        foreach (GgufChunk chunk in toGather.GetConsumingEnumerable(token))
         {
             GgufStep step = chunk.Step;
             GgufLayout layout = steps.Layouts[step.File];
-            if (position == 0)
+            if (stream.Position == 0)
             {
-                hash.AppendData(layout.HeaderBytes.Span);
-                position = layout.HeaderBytes.Length;
+                stream.Append(layout.HeaderBytes.Span, string.Empty);
             }
 
-            position = Gap(hash, position, step.Offset);
-            hash.AppendData(chunk.Bytes.Span);
-            position += step.Bytes;
+            chunk.Encoded.Wait(token);
+            stream.Fill(step.Offset);
+            stream.Append(chunk.Bytes, step.Row.Output.Name);
             since += step.Values;
             error += chunk.Error;
             free.Add(chunk, token);
@@ -212,25 +191,57 @@ internal sealed class GgufPipeline
                 continue;
             }
 
-            DurableFile.Attempt(PathOf(step.File), () => RandomAccess.FlushToDisk(open[step.File]));
-            position = step.EndsFile ? Gap(hash, position, layout.Length) : position;
-            journal.Append(new JournalEntry { Shard = new ShardEntry(new FileDigest(names[step.File], position, Convert.ToHexStringLower(hash.GetCurrentHash())), losses, null) });
-            (losses, since) = ([], 0);
             if (step.EndsFile)
             {
-                hash.GetHashAndReset();
-                position = 0;
-                if (open.TryRemove(step.File, out SafeFileHandle? handle))
-                {
-                    handle.Dispose();
-                }
+                stream.Fill(layout.Length);
             }
+
+            stream.Checkpoint(digest => new JournalEntry { Shard = new ShardEntry(new FileDigest(names[step.File], stream.Position, digest), losses, null) }, step.EndsFile);
+            (losses, since) = ([], 0);
+        }
+
+        toWrite.CompleteAdding();
+    }
+
+    private void Write(GgufProgress from, CancellationToken token)
+    {
+        long before = steps.Layouts.Take(from.File).Sum(layout => layout.Length), total = steps.Layouts.Sum(layout => layout.Length);
+        DirectFile? file = null;
+        try
+        {
+            foreach (FilePage page in toWrite.GetConsumingEnumerable(token))
+            {
+                DurableFile.Attempt(PathOf(page.File), () =>
+                {
+                    file ??= Open(page.File, page.File == from.File && from.Position > 0);
+                    file.Write(page.Bytes, page.Offset);
+                    if (page.Entry is not null)
+                    {
+                        file.Flush();
+                    }
+                });
+                if (page.Entry is { } entry)
+                {
+                    journal.Append(entry);
+                }
+
+                progress?.Report(new JobProgress(before + page.Offset + page.Length, total, page.Tensor));
+                if (page.EndsFile)
+                {
+                    before += steps.Layouts[page.File].Length;
+                    file!.Dispose();
+                    file = null;
+                }
+
+                freePages.Add(page, token);
+            }
+        }
+        finally
+        {
+            file?.Dispose();
         }
     }
 
-    private static long Gap(IncrementalHash hash, long from, long to)
-    {
-        hash.AppendData(new byte[(int)(to - from)]); // less than an alignment
-        return to;
-    }
+    // Reserving the length makes a full disk show before the work.
+    private DirectFile Open(int file, bool isBegun) => isBegun ? DirectFile.Open(PathOf(file)) : DirectFile.Create(PathOf(file), steps.Layouts[file].Length);
 }

@@ -2,6 +2,7 @@ using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.Imatrix;
 using Bitsmith.Quantization.Conversion;
 using Bitsmith.Quantization.Planning;
+using Bitsmith.Tensors.Formats.Ggml;
 
 namespace Bitsmith.Quantization.Jobs;
 
@@ -9,7 +10,7 @@ namespace Bitsmith.Quantization.Jobs;
 /// <param name="File">Index of the file.</param>
 /// <param name="Row">The tensor.</param>
 /// <param name="Part">Where the rows come from.</param>
-/// <param name="Importance">One factor for each column, or empty.</param>
+/// <param name="Weights">How much each column counts.</param>
 /// <param name="FirstRow">First row.</param>
 /// <param name="Rows">Number of rows.</param>
 /// <param name="Offset">Where their bytes start in the file.</param>
@@ -17,7 +18,7 @@ namespace Bitsmith.Quantization.Jobs;
 /// <param name="EndsTensor">The last of the tensor.</param>
 /// <param name="EndsFile">The last of the file.</param>
 internal readonly record struct GgufStep(
-    int File, GgufPlanRow Row, TensorSource Part, ReadOnlyMemory<float> Importance, int FirstRow, int Rows, long Offset, int Bytes, bool EndsTensor, bool EndsFile)
+    int File, GgufPlanRow Row, TensorSource Part, ColumnWeights Weights, int FirstRow, int Rows, long Offset, int Bytes, bool EndsTensor, bool EndsFile)
 {
     public int Values => Rows * Part.Columns;
 }
@@ -73,14 +74,14 @@ internal sealed record GgufSteps(GgufSource Source, GgufPlan Plan, IReadOnlyList
         for (int matrix = 0; matrix < parts.Count; matrix++)
         {
             TensorSource part = parts[matrix];
-            ReadOnlyMemory<float> factors = importance.Length == 0 ? default : importance.AsMemory(matrix * part.Columns, part.Columns);
+            ColumnWeights weights = ColumnWeights.Of(importance.Length == 0 ? [] : importance.AsSpan(matrix * part.Columns, part.Columns), part.Columns);
             int rowBytes = checked(part.Columns / tensor.Type.BlockValues * tensor.Type.BlockBytes), rowsEach = Math.Clamp(TargetValues / part.Columns, 1, part.Rows);
             long read = 0;
             for (int first = 0; first < part.Rows; first += rowsEach)
             {
                 int rows = Math.Min(rowsEach, part.Rows - first), bytes = checked(rows * rowBytes);
                 bool ends = matrix == parts.Count - 1 && first + rows == part.Rows;
-                yield return new GgufStep(file, row, part, factors, first, rows, offset, bytes, ends, ends && endsFile);
+                yield return new GgufStep(file, row, part, weights, first, rows, offset, bytes, ends, ends && endsFile);
                 offset += bytes;
                 read += (long)rows * part.Columns;
                 if (read >= ReleaseValues || first + rows == part.Rows)

@@ -34,19 +34,20 @@ internal static class EncodingTime
         TensorSource part = output.Parts[0];
         int count = Math.Clamp(TrialValues / part.Columns, 1, part.Rows);
         int bytes = checked((int)(count * GgmlFormats.Of((GgmlType)row.Output.Type.Number).RowBytes(part.Columns)));
-        using GgufChunk chunk = new();
-        chunk.Begin(new GgufStep(0, row, part, default, 0, count, 0, bytes, false, false));
+        GgufStep step = new(0, row, part, ColumnWeights.Of([], part.Columns), 0, count, 0, bytes, false, false);
+        GgufEncoder encoder = new(path);
+        byte[] target = new byte[bytes];
         TimeSpan best = TimeSpan.MaxValue;
         long start = clock.GetTimestamp();
         do
         {
             long begin = clock.GetTimestamp();
-            chunk.Encode(path, output);
+            encoder.Encode(step, output, target);
             TimeSpan took = clock.GetElapsedTime(begin);
             best = took < best ? took : best;
         }
         while (clock.GetElapsedTime(start) < Trial);
 
-        return best.TotalSeconds / chunk.Step.Values;
+        return best.TotalSeconds / step.Values;
     }
 }

@@ -38,7 +38,7 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
     /// <param name="threads">Encoding threads.</param>
     internal static ResourceEstimate Predict(GgufSteps steps, long imatrixBytes, int threads)
     {
-        long pool = GgufPipeline.PoolSize(threads) * GgufChunk.BytesFor(GgufSteps.MostValues(steps.Plan));
+        long pool = GgufPipeline.BytesFor(threads, GgufSteps.MostValues(steps.Plan));
         long header = steps.Layouts.Sum(layout => (long)layout.HeaderBytes.Length), text = steps.Plan.Rows.Count * TextBytesPerTensor;
         return new ResourceEstimate(
             RuntimeBytes + pool + GgufSteps.MappedBytes + (CopiesOfHeader * header) + (CopiesOfImatrix * imatrixBytes) + (steps.Plan.Rows.Count * BytesPerTensor),

@@ -12,9 +12,6 @@ namespace Bitsmith.Tensors.Formats.Ggml;
 /// </remarks>
 public abstract class GgmlFormat
 {
-    // Columns of no importance still get the nearest value, at this fraction of the mean importance.
-    private const float LeastImportance = 1e-6f;
-
     private protected GgmlFormat(GgmlType type, int blockValues, int blockBytes)
     {
         (Type, Name, BlockValues, BlockBytes) = (type, type.ToString(), blockValues, blockBytes);
@@ -70,24 +67,32 @@ public abstract class GgmlFormat
     /// <summary>Encodes whole rows.</summary>
     /// <param name="values">rows × <paramref name="columns"/> weights, row-major.</param>
     /// <param name="columns">Columns of a row; a multiple of <see cref="BlockValues"/>.</param>
-    /// <param name="importance">
-    /// One factor for each column, zero or more: the mean square of the input that the column is multiplied with, in any unit. Empty, or all zero: every
-    /// column counts the same.
-    /// </param>
+    /// <param name="importance">As for <see cref="ColumnWeights.Of"/>.</param>
     /// <param name="blocks">Receives rows × <see cref="RowBytes"/> bytes.</param>
     /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>. The bytes are the same with all of them.</param>
     /// <exception cref="ArgumentException">A length does not fit, or an importance is negative, infinite or NaN.</exception>
     /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
-    public void Encode(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> importance, Span<byte> blocks, InstructionSet? instructionSet = null)
+    public void Encode(ReadOnlySpan<float> values, int columns, ReadOnlySpan<float> importance, Span<byte> blocks, InstructionSet? instructionSet = null) =>
+        Encode(values, ColumnWeights.Of(importance, columns), blocks, instructionSet);
+
+    /// <summary>Encodes whole rows.</summary>
+    /// <param name="values">rows × columns weights, row-major.</param>
+    /// <param name="weights">How much each column counts.</param>
+    /// <param name="blocks">Receives rows × <see cref="RowBytes"/> bytes.</param>
+    /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>. The bytes are the same with all of them.</param>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
+    public void Encode(ReadOnlySpan<float> values, ColumnWeights weights, Span<byte> blocks, InstructionSet? instructionSet = null)
     {
-        RowBytes(columns);
-        if (columns == 0 || values.Length % columns != 0)
+        ArgumentNullException.ThrowIfNull(weights);
+        RowBytes(weights.Columns);
+        if (weights.Columns == 0 || values.Length % weights.Columns != 0)
         {
-            throw new ArgumentException($"{values.Length} weights are no whole number of rows of {columns} columns.", nameof(values));
+            throw new ArgumentException($"{values.Length} weights are no whole number of rows of {weights.Columns} columns.", nameof(values));
         }
 
         CheckLengths(blocks.Length, values.Length);
-        EncodeRows(values, columns, Normalized(importance, columns), blocks, instructionSet ?? Cpu.Default);
+        EncodeRows(values, weights.Columns, weights.Values, blocks, instructionSet ?? Cpu.Default);
     }
 
     /// <summary>True where values have an offset besides their factor.</summary>
@@ -120,32 +125,5 @@ public abstract class GgmlFormat
         {
             throw new ArgumentException($"{values} weights take {expected} bytes as {Name}, not {bytes}.", nameof(bytes));
         }
-    }
-
-    private static float[] Normalized(ReadOnlySpan<float> importance, int columns)
-    {
-        float[] weights = new float[columns];
-        if (importance.Length != 0 && importance.Length != columns)
-        {
-            throw new ArgumentException($"There are {importance.Length} importance factors for {columns} columns.", nameof(importance));
-        }
-
-        double sum = 0;
-        for (int i = 0; i < importance.Length; i++)
-        {
-            if (!float.IsFinite(importance[i]) || importance[i] < 0)
-            {
-                throw new ArgumentException($"The importance of column {i} is {importance[i]}; it must be zero or more, and finite.", nameof(importance));
-            }
-
-            sum += importance[i];
-        }
-
-        for (int i = 0; i < columns; i++)
-        {
-            weights[i] = sum == 0 ? 1 : (float)(importance[i] * (columns / sum)) + LeastImportance;
-        }
-
-        return weights;
     }
 }
