@@ -91,6 +91,13 @@ public sealed class GgufFile : IDisposable
 
         public override ReadOnlySpan<byte> Span(long first, int length) => file.View(offset, bytes, first, length);
 
+        public override void Read(long first, Span<byte> target)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(first);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(first, bytes - target.Length);
+            file.Read(offset + first, target);
+        }
+
         public override void Release() => file.Release(offset, bytes);
     }
 }

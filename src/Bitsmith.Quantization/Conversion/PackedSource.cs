@@ -1,3 +1,4 @@
+using System.Buffers;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Tensors.Formats.Ggml;
@@ -36,7 +37,17 @@ internal sealed record PackedSource : TensorSource
     public override void Read(int first, int count, Span<float> target)
     {
         GgmlFormat format = GgmlFormats.TryGet(type.Number, out GgmlFormat? known) ? known : throw new CheckpointException(file.Path, $"tensor '{Name}' is {type.Name}, which holds no weights.");
-        format.Decode(Stored(first, count), target);
+        byte[] stored = ArrayPool<byte>.Shared.Rent(checked(count * RowBytes));
+        try
+        {
+            Span<byte> rows = stored.AsSpan(0, count * RowBytes);
+            bytes.Read(start + ((long)first * RowBytes), rows);
+            format.Decode(rows, target);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(stored);
+        }
     }
 
     public override ReadOnlySpan<byte> Stored(int first, int count) => bytes.Span(start + ((long)first * RowBytes), checked(count * RowBytes));

@@ -11,6 +11,11 @@ public abstract class TensorBytes
     /// <param name="length">Number of bytes.</param>
     public abstract ReadOnlySpan<byte> Span(long first, int length);
 
+    /// <summary>Copies a part of the bytes; of a large file read once from front to back, that is faster than <see cref="Span"/>, which maps page by page.</summary>
+    /// <param name="first">First byte.</param>
+    /// <param name="target">Receives the bytes.</param>
+    public virtual void Read(long first, Span<byte> target) => Span(first, target.Length).CopyTo(target);
+
     /// <summary>Lets the system take the memory back where the bytes can be read again; does nothing otherwise.</summary>
     public virtual void Release()
     {
