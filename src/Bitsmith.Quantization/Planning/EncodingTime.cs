@@ -7,8 +7,8 @@ namespace Bitsmith.Quantization.Planning;
 /// <summary>How long a job will take here, from what the first rows of a tensor of each type take.</summary>
 internal static class EncodingTime
 {
-    // Long enough for the runtime to compile what runs often.
-    private static readonly TimeSpan Trial = TimeSpan.FromMilliseconds(150);
+    // Long enough to have the best of many; kernels are compiled with full optimization at once.
+    private static readonly TimeSpan Trial = TimeSpan.FromMilliseconds(50);
     private const int TrialValues = 1 << 13;
 
     /// <summary>Measures and adds up.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Bitsmith.Tensors.InstructionSets;
 
@@ -105,6 +106,7 @@ public static class ElementConversion
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MapLanes<TLanes, TSource, TTarget, TConversion>(ReadOnlySpan<TSource> source, Span<TTarget> target)
         where TLanes : struct, ILanes16<TLanes>
         where TSource : unmanaged

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Bitsmith.Tensors.Formats;
@@ -22,6 +23,7 @@ public readonly record struct QuantizationError(double SquaredError, double Squa
     /// <param name="original">The values before encoding.</param>
     /// <param name="decoded">As many values after it.</param>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static QuantizationError Between(ReadOnlySpan<float> original, ReadOnlySpan<float> decoded)
     {
         if (original.Length != decoded.Length)

@@ -43,6 +43,7 @@ internal static class LaneDecoding
         where TLanes : struct, ILanes16<TLanes> =>
         TLanes.SubtractF(integers | TLanes.Broadcast(Magic), LaneMath.Single<TLanes>(MagicValue + bias));
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Run<TDecoder, TLanes>(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values)
         where TDecoder : ILaneDecoder
         where TLanes : struct, ILanes16<TLanes>
