@@ -4,8 +4,6 @@
   check_gguf.py dump FILE.gguf OUT.json               the gguf package's reading: metadata with types, tensors with types, shapes, offsets and SHA-256
   check_gguf.py logits FILE.gguf MODEL_DIR [--seed N] [--bound B]
                                                       llama.cpp on the file against transformers on the checkpoint that it was made from
-  check_gguf.py logprobs FILE.gguf OUT.json [--seed N]
-                                                      random prompts and llama.cpp's log-probabilities of every next token
   check_gguf.py quantize FILE.gguf OUT.gguf TYPE      llama-quantize's result
   check_gguf.py tokens FILE.gguf TEXT_FILE            the ids that llama.cpp cuts a text into, as JSON
   check_gguf.py captions FILE.gguf MMPROJ.gguf PICTURE...
@@ -18,12 +16,14 @@
 """
 import argparse, base64, hashlib, json, os, random, struct, subprocess, sys, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-import gguf, numpy
+import gguf
+import random_imatrix
 from glm4_gguf import config_of
 from llama_server import next_token, serve
 
 # Nothing rounded that need not be. Repacked kernels round inputs differently: they differ from llama.cpp's own others by as much as one rounding does.
-PLAIN = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "--no-repack"]
+# One thread: two wait for each other longer than these small models compute.
+PLAIN = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "--no-repack", "-t", "1", "--no-warmup", "-fit", "off"]
 
 
 def value_of(field):
@@ -40,17 +40,6 @@ def dump(file, out):
                 "sha256": hashlib.sha256(t.data.tobytes()).hexdigest()} for t in reader.tensors]
     with open(out, "w", encoding="utf-8") as target:
         json.dump({"fields": fields, "tensors": tensors, "alignment": reader.alignment}, target, ensure_ascii=False, indent=1)
-    return 0
-
-
-def logprobs(file, out, seed):
-    tokens = gguf.GGUFReader(file).fields["tokenizer.ggml.tokens"].contents()
-    draw = random.Random(seed)
-    # The last tokens of vision models stand for pictures.
-    prompts = [[draw.randrange(len(tokens) - (64 if len(tokens) > 512 else 0)) for _ in range(length)] for length in (2, 3, 5, 9, 33)]
-    answers = next_token(file, prompts, len(tokens), tokens.index("A"), PLAIN)
-    with open(out, "w", encoding="utf-8") as target:
-        json.dump({"prompts": prompts, "logprobs": answers}, target)
     return 0
 
 
@@ -80,29 +69,10 @@ def logits(file, folder, seed, bound):
     return 0 if worst <= bound else 1
 
 
-def random_imatrix(model, path, seed):
-    """An importance matrix for all matrices of a file."""
-    writer = gguf.GGUFWriter(path, "imatrix")
-    writer.add_type("imatrix")
-    writer.add_array("imatrix.datasets", ["random"])
-    writer.add_uint32("imatrix.chunk_count", 1)
-    writer.add_uint32("imatrix.chunk_size", 512)
-    random = numpy.random.default_rng(seed)
-    for tensor in gguf.GGUFReader(model).tensors:
-        if len(tensor.shape) > 1 and tensor.name.endswith(".weight"):
-            matrices = int(tensor.shape[2]) if len(tensor.shape) > 2 else 1
-            writer.add_tensor(f"{tensor.name}.in_sum2", 512 * numpy.exp(random.standard_normal((matrices, int(tensor.shape[0])), numpy.float32)))
-            writer.add_tensor(f"{tensor.name}.counts", numpy.full((matrices, 1), 512, numpy.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 def llama_quantize(source, type, head, out, seed):
     with tempfile.TemporaryDirectory() as work:
         imatrix = os.path.join(work, "imatrix.gguf")
-        random_imatrix(source, imatrix, seed)
+        random_imatrix.write(source, imatrix, seed, embeddings=True)
         # Where a row is no multiple of the block llama-quantize itself takes another type.
         run = subprocess.run(["llama-quantize", "--imatrix", imatrix, "--tensor-type", f"weight={type}", "--token-embedding-type", head, "--output-tensor-type", head, source, out, "Q8_0"],
                              capture_output=True, text=True)
@@ -145,7 +115,7 @@ def captions(file, mmproj, pictures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["dump", "logits", "logprobs", "quantize", "tokens", "captions", "probabilities"])
+    parser.add_argument("task", choices=["dump", "logits", "quantize", "tokens", "captions", "probabilities"])
     parser.add_argument("file")
     parser.add_argument("other")
     parser.add_argument("pictures", nargs="*")
@@ -156,8 +126,6 @@ def main():
         return dump(a.file, a.other)
     if a.task == "probabilities":
         return probabilities(a.file, a.other, a.seed)
-    if a.task == "logprobs":
-        return logprobs(a.file, a.other, a.seed)
     if a.task == "quantize":
         return quantize(a.file, a.other, a.pictures[0])
     if a.task == "tokens":

@@ -18,6 +18,9 @@ WIDTHS = {
     "odd": {"hidden_size": 192, "intermediate_size": 320, "moe_intermediate_size": 192, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32, "mrope_section": [2, 3, 3]},
 }
 
+# What a layer adds is small beside what it adds to, as in models of many layers.
+GAINS = {"lm_head": 0.5, "o_proj": 0.25, "down_proj": 0.25, "post_self_attn_layernorm": 0.25, "post_mlp_layernorm": 0.25}
+
 
 def widen(config, widths):
     text = config.get("text_config", config)
@@ -37,16 +40,17 @@ def widen(config, widths):
 
 def draw(name, tensor, random):
     noise = torch.randn(tensor.shape, generator=random)
+    gain = next((gain for part, gain in GAINS.items() if part in name), 1)
     if name.endswith("e_score_correction_bias"):
         return noise * 0.05
     if tensor.ndim == 1:
-        return 1 + 0.2 * noise if "norm" in name and name.endswith("weight") else 0.1 * noise
+        return gain * (1 + 0.2 * noise) if "norm" in name and name.endswith("weight") else 0.1 * noise
     if "embed_tokens" in name:
         return noise
     # Rows of a Linear give outputs of the size of its inputs; some columns count far more than others, as in real models.
     columns = tensor.shape[-1]
     outliers = torch.exp(0.5 * torch.randn(columns, generator=random)) if tensor.ndim == 2 else 1
-    return noise * outliers * (tensor[0].numel() if tensor.ndim > 2 and "experts" not in name else columns) ** -0.5 * (0.5 if "lm_head" in name else 1)
+    return noise * outliers * (tensor[0].numel() if tensor.ndim > 2 and "experts" not in name else columns) ** -0.5 * gain
 
 
 def mtp_layer(folder, layer, random):

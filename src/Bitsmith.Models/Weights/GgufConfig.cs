@@ -98,7 +98,7 @@ internal sealed class GgufConfig
             ["num_key_value_heads"] = Integer("attention.head_count_kv", heads),
             ["head_dim"] = width,
             ["rms_norm_eps"] = Number("attention.layer_norm_rms_epsilon"),
-            ["attention_bias"] = model.Find("blk.0.attn_q.bias") is not null,
+            ["attention_bias"] = (model.Find("blk.0.attn_q.bias") ?? model.Find("blk.0.attn_qkv.bias")) is not null,
             ["use_qk_norm"] = model.Find("blk.0.attn_q_norm.weight") is not null,
             ["max_position_embeddings"] = Integer("context_length"),
             ["rope_parameters"] = new JsonObject

@@ -16,6 +16,8 @@ internal sealed class GgufWeights : ModelWeights
 {
     private const string Weight = ".weight";
 
+    private static readonly string[] FusedParts = ["attn_q", "attn_k", "attn_v"];
+
     private readonly GgufModel model;
     private readonly Dictionary<string, Place> places = new(StringComparer.Ordinal);
 
@@ -30,7 +32,7 @@ internal sealed class GgufWeights : ModelWeights
             VisionConfig vision = VisionConfig.Read(Config)!;
             if (tower.Find(VisionWeightMap.FrameKernel(0)) is { } kernel)
             {
-                places.Add(VisionWeightMap.PatchKernel, new Place(kernel.File, kernel.Tensor, 0, null, null));
+                places.Add(VisionWeightMap.PatchKernel, new Place(kernel.File, kernel.Tensor));
             }
 
             Map(VisionWeightMap.Create(vision), Enumerable.Range(0, vision.TemporalPatchSize).Select(VisionWeightMap.FrameKernel), tower);
@@ -73,8 +75,8 @@ internal sealed class GgufWeights : ModelWeights
     public override WeightMatrix Matrix(string name, int rows, int columns)
     {
         Place place = Find(name + Weight, [rows, columns]);
-        long bytes = place.Tensor.Bytes / (place.Stack ?? 1);
-        WeightMatrix stored = WeightMatrix.Ggml(Format(place).Type, rows, columns, place.File.Bytes(place.Tensor, place.Part * bytes, bytes));
+        GgmlFormat format = Format(place);
+        WeightMatrix stored = WeightMatrix.Ggml(format.Type, rows, columns, place.File.Bytes(place.Tensor, format.RowBytes(place.First), format.RowBytes((long)rows * columns)));
         return place.Order is null ? stored : WeightMatrix.Reordered(stored, Inverse(place.Order));
     }
 
@@ -95,6 +97,11 @@ internal sealed class GgufWeights : ModelWeights
     {
         Place place = Find(tensor, shape);
         float[] values = Decode(place);
+        if (place.Whole is not null)
+        {
+            values = values.AsSpan((int)place.First, (int)shape.ToArray().Aggregate(1L, (product, size) => product * size)).ToArray();
+        }
+
         return place.Order is null ? values : [.. Inverse(place.Order).Select(row => values[row])];
     }
 
@@ -113,11 +120,16 @@ internal sealed class GgufWeights : ModelWeights
             known.Add(weight.Gguf);
             if (source.Find(weight.Gguf) is { } found)
             {
-                int? stack = weight.Shape.Count == 3 ? weight.Parts.Count : null;
+                bool isStack = weight.Shape.Count == 3;
                 for (int part = 0; part < weight.Parts.Count; part++)
                 {
-                    places.Add(weight.Parts[part], new Place(found.File, found.Tensor, part, stack, weight.RowOrder));
+                    places.Add(weight.Parts[part], new Place(found.File, found.Tensor, isStack ? weight.Shape : null, isStack ? part * weight.Shape[1] * weight.Shape[2] : 0, weight.RowOrder));
                 }
+            }
+            else if (Fused(weight, weights) is { } fused && source.Find(fused.Name) is { } joined)
+            {
+                known.Add(fused.Name);
+                places.Add(weight.Parts[0], new Place(joined.File, joined.Tensor, fused.Shape, fused.First, weight.RowOrder));
             }
         }
 
@@ -128,6 +140,20 @@ internal sealed class GgufWeights : ModelWeights
         }
     }
 
+    /// <summary>Where a projection of q, k or v lies in a file that holds the three as one tensor, as the first GLM-4 models do.</summary>
+    private static (string Name, IReadOnlyList<long> Shape, long First)? Fused(MappedWeight weight, IReadOnlyList<MappedWeight> weights)
+    {
+        string[] name = weight.Gguf.Split('.');
+        if (name is not ["blk", _, "attn_q" or "attn_k" or "attn_v", _])
+        {
+            return null;
+        }
+
+        MappedWeight[] parts = [.. FusedParts.Select(part => weights.Single(other => other.Gguf == $"blk.{name[1]}.{part}.{name[3]}"))];
+        long columns = weight.Shape.Count == 2 ? weight.Shape[1] : 1;
+        return ($"blk.{name[1]}.attn_qkv.{name[3]}", [parts.Sum(part => part.Shape[0]), .. weight.Shape.Skip(1)], columns * parts.TakeWhile(part => part != weight).Sum(part => part.Shape[0]));
+    }
+
     private Place Find(string name, ReadOnlySpan<long> shape)
     {
         if (!places.TryGetValue(name, out Place? place))
@@ -136,12 +162,12 @@ internal sealed class GgufWeights : ModelWeights
                 Path, $"the tensor of '{name}' [{string.Join(", ", shape.ToArray())}] is missing. The file is incomplete, or its metadata belong to another model.");
         }
 
-        return Checked(place, place.Stack is int count ? [count, .. shape] : shape);
+        return Checked(place, place.Whole ?? shape.ToArray());
     }
 
-    private static Place Checked(Place place, ReadOnlySpan<long> shape) => place.Tensor.Shape.SequenceEqual(shape.ToArray())
+    private static Place Checked(Place place, IReadOnlyList<long> shape) => place.Tensor.Shape.SequenceEqual(shape)
         ? place
-        : throw new CheckpointException(place.File.Path, $"tensor '{place.Tensor.Name}' is {place.Tensor.Describe()}, but the metadata imply [{string.Join(", ", shape.ToArray())}]. The file is damaged.");
+        : throw new CheckpointException(place.File.Path, $"tensor '{place.Tensor.Name}' is {place.Tensor.Describe()}, but the metadata imply [{string.Join(", ", shape)}]. The file is damaged.");
 
     private static GgmlFormat Format(Place place) => GgmlFormats.TryGet(place.Tensor.Type.Number, out GgmlFormat? format)
         ? format
@@ -164,7 +190,7 @@ internal sealed class GgufWeights : ModelWeights
         {
             string part = VisionWeightMap.FrameKernel(frame);
             Place place = Tower?.Find(part) is { } found
-                ? Checked(new Place(found.File, found.Tensor, 0, null, null), frameShape)
+                ? Checked(new Place(found.File, found.Tensor), frameShape)
                 : throw new CheckpointException(Tower?.Files[0].Path ?? Path, $"has no tensor '{part}'. The file of the vision tower is incomplete.");
             float[] values = Decode(place);
             for (int i = 0; i < rows * channels; i++)
@@ -191,9 +217,9 @@ internal sealed class GgufWeights : ModelWeights
 
     /// <summary>Where a tensor is.</summary>
     /// <param name="File">The file.</param>
-    /// <param name="Tensor">The tensor, or the stack that it is a part of.</param>
-    /// <param name="Part">Which part of the stack.</param>
-    /// <param name="Stack">How many matrices are stacked; null for a tensor of its own.</param>
+    /// <param name="Tensor">The tensor, or the one that it is a part of.</param>
+    /// <param name="Whole">The shape of the one that it is a part of; null for a tensor of its own.</param>
+    /// <param name="First">Elements of that one before it.</param>
     /// <param name="Order">See <see cref="MappedWeight"/>.</param>
-    private sealed record Place(GgufFile File, GgufTensor Tensor, int Part, int? Stack, IReadOnlyList<int>? Order);
+    private sealed record Place(GgufFile File, GgufTensor Tensor, IReadOnlyList<long>? Whole = null, long First = 0, IReadOnlyList<int>? Order = null);
 }
