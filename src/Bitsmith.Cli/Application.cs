@@ -26,6 +26,7 @@ internal static class Application
         root.Subcommands.Add(VerifyCommand.Create(terminal));
         root.Subcommands.Add(RunCommand.Create(terminal));
         root.Subcommands.Add(ChatCommand.Create(terminal));
+        root.Subcommands.Add(EvalCommand.Create(terminal));
         root.Subcommands.Add(BenchCommand.Create(terminal));
         root.Subcommands.Add(DoctorCommand.Create(terminal));
         return root;

@@ -29,12 +29,6 @@ public sealed class GlmModel : IDisposable
         parts = ModelParts.Of(weights);
         vision = VisionTower.Create(weights, compute) is { } tower ? new VisionReader(tower, parts.Pictures!, parts.Processors) : null;
         (Tokenizer, template, Defaults) = (parts.Tokenizer, parts.Template, parts.Defaults);
-        if (Tokenizer.VocabularySize > Language.Config.VocabSize)
-        {
-            throw new CheckpointException(
-                parts.TokenizerSource, $"the tokenizer has ids up to {Tokenizer.VocabularySize - 1}, but vocab_size is {Language.Config.VocabSize}. The tokenizer belongs to another model.");
-        }
-
         RequireTokens();
     }
 

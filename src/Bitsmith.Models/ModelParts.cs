@@ -23,11 +23,10 @@ internal sealed record ModelParts(
 
     private static ModelParts FromFolder(string folder, ModelWeights weights)
     {
-        string tokenizer = Path.Combine(folder, "tokenizer.json");
         bool vision = weights.Config.VisionModel is not null;
         return new ModelParts(
-            Tokenizer.Load(tokenizer),
-            tokenizer,
+            weights.ReadTokenizer(),
+            weights.TokenizerPath,
             ChatTemplate.LoadFrom(folder),
             SamplingSettings.Load(folder),
             vision ? GlmImageProcessor.Load(folder) : null,
@@ -37,10 +36,10 @@ internal sealed record ModelParts(
     private static ModelParts FromMetadata(GgufWeights weights)
     {
         GgufMetadata metadata = weights.Metadata;
-        Tokenizer tokenizer = Tokenizer.Load(metadata, weights.Path);
+        Tokenizer tokenizer = weights.ReadTokenizer();
         return new ModelParts(
             tokenizer,
-            weights.Path,
+            weights.TokenizerPath,
             ChatTemplate.Parse(metadata.Text(GgufTokenizer.TemplateKey), GgufTokenizer.TemplateKey, SpecialTokens(metadata, tokenizer)),
             SamplingSettings.Read(metadata, weights.Path),
             weights.Tower is { } tower ? new GlmImageProcessor(ImageProcessorSettings.Read(tower.Metadata, tower.Files[0].Path)) : null,

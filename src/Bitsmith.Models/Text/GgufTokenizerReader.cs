@@ -55,7 +55,18 @@ internal static class GgufTokenizerReader
             throw Broken($"{GgufTokenizer.TokensKey} lacks '{TokenizerAlphabet.CharOf(value)}', the token of byte 0x{value:X2}. A byte-level table has all 256; this one could not spell every text");
         }
 
-        return new TokenizerDefinition(vocabulary, Merges(), added, IgnoreMerges: false);
+        return new TokenizerDefinition(vocabulary, Merges(), added, IgnoreMerges: false, First());
+
+        int? First()
+        {
+            if (metadata.Find(GgufTokenizer.Prefix + "add_bos_token")?.Content is not true)
+            {
+                return null;
+            }
+
+            long id = metadata.Integer(GgufTokenizer.Prefix + "bos_token_id");
+            return id >= 0 && id < tokens.Count ? (int)id : throw Broken($"{GgufTokenizer.Prefix}bos_token_id is {id}, and there are {tokens.Count} tokens");
+        }
 
         List<(int, int, int)> Merges()
         {

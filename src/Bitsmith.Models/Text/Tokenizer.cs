@@ -26,6 +26,7 @@ public sealed class Tokenizer
 
     private Tokenizer(TokenizerDefinition definition)
     {
+        First = definition.First;
         ids = new Dictionary<string, int>(definition.Vocabulary, StringComparer.Ordinal);
         foreach (TokenizerAddedToken token in definition.Added)
         {
@@ -79,6 +80,11 @@ public sealed class Tokenizer
 
     /// <summary>One more than the largest id.</summary>
     public int VocabularySize => tokens.Length;
+
+    /// <summary>
+    /// The token that texts begin with when they are measured as llama.cpp does: that of a GGUF file whose <c>add_bos_token</c> is set, otherwise null. Neither llama.cpp's conversion nor this one sets it for GLM.
+    /// </summary>
+    public int? First { get; }
 
     /// <summary>Reads a tokenizer.json.</summary>
     /// <param name="path">The file.</param>

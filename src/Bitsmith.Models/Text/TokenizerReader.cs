@@ -9,8 +9,9 @@ namespace Bitsmith.Models.Text;
 /// <param name="Merges">Left id, right id and merged id, lowest rank first.</param>
 /// <param name="Added">The tokens that are cut out of the text.</param>
 /// <param name="IgnoreMerges">Whether a piece that is a token as a whole stays whole, whatever the merges say.</param>
+/// <param name="First">The token that texts begin with, or null.</param>
 internal sealed record TokenizerDefinition(
-    Dictionary<string, int> Vocabulary, List<(int Left, int Right, int Merged)> Merges, List<TokenizerAddedToken> Added, bool IgnoreMerges);
+    Dictionary<string, int> Vocabulary, List<(int Left, int Right, int Merged)> Merges, List<TokenizerAddedToken> Added, bool IgnoreMerges, int? First = null);
 
 /// <summary>
 /// Reads a tokenizer.json of the tokenizers library: the byte-level BPE of GLM-4. What would encode otherwise than the library does is

@@ -2,6 +2,7 @@ using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Models.Text;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.InstructionSets;
@@ -30,6 +31,8 @@ internal sealed class FolderWeights : ModelWeights
     public override IReadOnlyList<(string Path, long Length)> Files => [.. folder.Files.Select(file => (file.Path, file.Length))];
 
     public override IReadOnlyCollection<string> Names => places.Keys;
+
+    public override string TokenizerPath => System.IO.Path.Combine(folder.Path, "tokenizer.json");
 
     public override bool Has(string tensor) => places.ContainsKey(tensor);
 
@@ -88,6 +91,8 @@ internal sealed class FolderWeights : ModelWeights
         ElementConversion.ToSingle(stored.Type, file.View(stored), values, Cpu.Default);
         return values;
     }
+
+    private protected override Tokenizer LoadTokenizer() => Tokenizer.Load(TokenizerPath);
 
     protected override void Dispose(bool disposing) => folder.Dispose();
 

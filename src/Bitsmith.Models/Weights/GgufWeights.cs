@@ -3,6 +3,7 @@ using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Models.Architectures;
+using Bitsmith.Models.Text;
 using Bitsmith.Models.Vision;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats.Ggml;
@@ -70,6 +71,8 @@ internal sealed class GgufWeights : ModelWeights
         }
     }
 
+    public override string TokenizerPath => Path;
+
     public override bool Has(string tensor) => places.ContainsKey(tensor);
 
     public override WeightMatrix Matrix(string name, int rows, int columns)
@@ -104,6 +107,8 @@ internal sealed class GgufWeights : ModelWeights
 
         return place.Order is null ? values : [.. Inverse(place.Order).Select(row => values[row])];
     }
+
+    private protected override Tokenizer LoadTokenizer() => Tokenizer.Load(Metadata, Path);
 
     protected override void Dispose(bool disposing)
     {

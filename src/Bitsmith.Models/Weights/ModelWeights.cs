@@ -1,6 +1,8 @@
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
+using Bitsmith.Models.Architectures;
+using Bitsmith.Models.Text;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Weights;
@@ -36,6 +38,21 @@ public abstract class ModelWeights : IDisposable
     /// <exception cref="CheckpointException">The folder is no complete checkpoint.</exception>
     public static ModelWeights OpenFolder(string path) => new FolderWeights(CheckpointFolder.Open(path));
 
+    /// <summary>The file with the tokenizer, for messages.</summary>
+    public abstract string TokenizerPath { get; }
+
+    /// <summary>Reads the model's tokenizer.</summary>
+    /// <exception cref="CheckpointException">It is missing or broken, or has more tokens than the model.</exception>
+    public Tokenizer ReadTokenizer()
+    {
+        Tokenizer tokenizer = LoadTokenizer();
+        int vocabulary = DecoderConfig.Read(Config).VocabSize;
+        return tokenizer.VocabularySize <= vocabulary
+            ? tokenizer
+            : throw new CheckpointException(
+                TokenizerPath, $"the tokenizer has ids up to {tokenizer.VocabularySize - 1}, but vocab_size is {vocabulary}. The tokenizer belongs to another model.");
+    }
+
     /// <summary>True where the checkpoint has a tensor of this name.</summary>
     public abstract bool Has(string tensor);
 
@@ -66,6 +83,9 @@ public abstract class ModelWeights : IDisposable
         Dispose(true);
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>The tokenizer as its file has it.</summary>
+    private protected abstract Tokenizer LoadTokenizer();
 
     /// <summary>Closes the files.</summary>
     protected abstract void Dispose(bool disposing);

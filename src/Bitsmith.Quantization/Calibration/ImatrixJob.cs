@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using Bitsmith.Checkpoints;
-using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.Imatrix;
 using Bitsmith.Evaluation.Texts;
 using Bitsmith.Models;
@@ -35,7 +34,7 @@ public sealed class ImatrixJob : IDisposable
     private ImatrixJob(ImatrixOptions options, GlmModel model, ComputeOptions compute)
     {
         (this.options, this.model) = (options, model);
-        chunks = TextChunks.Read(options.Text, model.Tokenizer, options.Chunks with { First = FirstToken(options.Model) });
+        chunks = TextChunks.Read(options.Text, model.Tokenizer, options.Chunks with { First = model.Tokenizer.First });
         if (chunks.Size > model.Context)
         {
             throw new RequestException($"chunks of {chunks.Size} tokens do not fit into the model's context of {model.Context}.");
@@ -127,17 +126,6 @@ public sealed class ImatrixJob : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => model.Dispose();
-
-    private static int? FirstToken(string path)
-    {
-        if (!GgufFile.IsGguf(path))
-        {
-            return null; // neither llama.cpp's conversion nor this one lets a GLM vocabulary begin texts with a token
-        }
-
-        using GgufModel file = GgufModel.Open(path);
-        return file.Metadata.Find("tokenizer.ggml.add_bos_token")?.Content is true ? (int)file.Metadata.Integer("tokenizer.ggml.bos_token_id") : null;
-    }
 
     private void RunBatch(ForwardPass pass, int count, IProgress<ImatrixProgress>? progress, CancellationToken cancellationToken)
     {

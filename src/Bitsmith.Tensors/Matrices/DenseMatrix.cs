@@ -36,6 +36,8 @@ internal sealed unsafe class DenseMatrix : WeightMatrix
 
     public override void Release() => bytes.Release();
 
+    private protected override string? RoundedInputs(ComputeOptions compute) => IsRounded(compute) ? "bf16" : null;
+
     private protected override long PanelRowBytes(ComputeOptions compute) => IsReadInPlace(compute) ? RowBytes : (long)Columns * sizeof(float);
 
     private protected override void Prepare(MatrixInput inputs, ComputeOptions compute)

@@ -33,6 +33,9 @@ internal sealed unsafe class GgmlMatrix : WeightMatrix
 
     public override void Release() => blocks.Release();
 
+    private protected override string? RoundedInputs(ComputeOptions compute) =>
+        compute.BlockInputs ? $"int8 in blocks of {InputRounding.BlockValues(InputRounding.For(format))}" : null;
+
     private protected override long PanelRowBytes(ComputeOptions compute) => compute.BlockInputs ? packedRowBytes : (long)Columns * sizeof(float);
 
     private protected override void Prepare(MatrixInput inputs, ComputeOptions compute)

@@ -33,6 +33,8 @@ internal sealed class ReorderedMatrix : WeightMatrix
 
     public override void Release() => stored.Release();
 
+    private protected override string? RoundedInputs(ComputeOptions compute) => stored.InputPrecision(compute);
+
     private protected override long PanelRowBytes(ComputeOptions compute) => throw new NotSupportedException(nameof(MultiplyAll));
 
     private protected override void MultiplyAll(MatrixInput inputs, ReadOnlyMemory<float> bias, Memory<float> outputs, ComputeOptions compute)

@@ -21,6 +21,13 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <summary>Bytes in its stored form, scales included.</summary>
     public abstract long Bytes { get; }
 
+    /// <summary>What inputs are rounded to before products with this matrix: <c>f32</c> (not at all), <c>bf16</c>, or <c>int8 in blocks of 32</c> or <c>256</c>.</summary>
+    public string InputPrecision(ComputeOptions compute)
+    {
+        ArgumentNullException.ThrowIfNull(compute);
+        return compute.BFloat16Results ? "bf16" : RoundedInputs(compute) ?? "f32";
+    }
+
     /// <summary>Columns after which sums begin anew where results are rounded to BF16, an even number.</summary>
     private protected int SumColumns { get; init; } = PairedProduct.SumColumns;
 
@@ -93,6 +100,9 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
         int each = Math.Min(TileProduct.PanelRows(PanelRowBytes(compute)), tiles * TileKernels.MaxRows);
         compute.Run((Rows + each - 1) / each, new Panels(this, each, inputs, bias, outputs, compute));
     }
+
+    /// <summary>What <see cref="MultiplyPanel"/> rounds inputs to, or null.</summary>
+    private protected virtual string? RoundedInputs(ComputeOptions compute) => null;
 
     /// <summary>Bytes of a row in the form in which a panel of rows waits in the cache.</summary>
     private protected abstract long PanelRowBytes(ComputeOptions compute);

@@ -34,6 +34,9 @@ internal static unsafe class InputRounding
     public static InputBlocks For(GgmlFormat format) =>
         format.BlockValues == PackedStep.Columns ? InputBlocks.Super : format.HasMinima ? InputBlocks.SmallWithSums : InputBlocks.Small;
 
+    /// <summary>Columns that share a scale.</summary>
+    public static int BlockValues(InputBlocks blocks) => blocks == InputBlocks.Super ? PackedStep.Columns : SmallBlock;
+
     /// <summary>Rounds the inputs of a token.</summary>
     /// <param name="blocks">Kind.</param>
     /// <param name="values">The inputs.</param>

@@ -1,0 +1,14 @@
+using System.CommandLine;
+
+namespace Bitsmith.Cli.Commands;
+
+/// <summary><c>bitsmith eval</c>: what it measures are its own verbs, one class each.</summary>
+internal static class EvalCommand
+{
+    public static Command Create(Terminal terminal)
+    {
+        _ = terminal;
+        Command command = new("eval", "Measure how good a model is, and what quantization has cost it.");
+        return command;
+    }
+}

@@ -1,0 +1,37 @@
+using System.CommandLine;
+using Bitsmith.Evaluation;
+
+namespace Bitsmith.Cli.Commands;
+
+/// <summary>The model that a verb of <c>eval</c> measures, and how it is run.</summary>
+internal sealed class EvaluationOptions
+{
+    private readonly Option<string> activations = CommonOptions.ActivationsOrBFloat16();
+    private readonly Option<string> cacheType = CommonOptions.CacheType();
+    private readonly Option<int> threads = CommonOptions.Threads();
+
+    public Argument<string> Model { get; } = new("MODEL") { Description = CommonOptions.ModelDescription };
+
+    public Option<bool> Json { get; } = CommonOptions.Json();
+
+    public void AddTo(Command command)
+    {
+        command.Arguments.Add(Model);
+        foreach (Option option in (Option[])[activations, cacheType, threads, Json])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    public EvaluatedModel Open(ParseResult parsed) => EvaluatedModel.Open(parsed.GetRequiredValue(Model), Settings(parsed));
+
+    /// <summary>How to run models; one that rounds to BF16 has a BF16 cache where none was asked for.</summary>
+    public EvaluationSettings Settings(ParseResult parsed)
+    {
+        bool rounds = parsed.GetValue(activations) == CommonOptions.BFloat16;
+        return new EvaluationSettings(
+            parsed.GetValue(threads),
+            rounds ? ActivationMode.BFloat16 : parsed.GetValue(activations) == "exact" ? ActivationMode.Exact : ActivationMode.Scheme,
+            CommonOptions.CacheTypeOf(rounds && (parsed.GetResult(cacheType)?.Implicit ?? true) ? CommonOptions.BFloat16 : parsed.GetRequiredValue(cacheType)));
+    }
+}
