@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Cli.Commands;
@@ -91,6 +92,14 @@ internal static class Application
         _ => null,
     };
 
-    private static string Verb(ParseResult parsed) =>
-        parsed.CommandResult.Command is RootCommand ? "bitsmith" : $"bitsmith {parsed.CommandResult.Command.Name}";
+    private static string Verb(ParseResult parsed)
+    {
+        string verbs = string.Empty;
+        for (SymbolResult? result = parsed.CommandResult; result is CommandResult { Command: not RootCommand and var command }; result = result.Parent)
+        {
+            verbs = $" {command.Name}{verbs}";
+        }
+
+        return $"bitsmith{verbs}";
+    }
 }

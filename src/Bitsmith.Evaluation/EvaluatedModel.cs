@@ -1,6 +1,7 @@
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Inspection;
 using Bitsmith.Evaluation.Speed;
+using Bitsmith.Evaluation.Texts;
 using Bitsmith.Models;
 using Bitsmith.Models.Layers;
 using Bitsmith.Models.Text;
@@ -81,6 +82,17 @@ public sealed class EvaluatedModel : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => weights.Dispose();
+
+    /// <summary>Refuses a loss that is no number: the logits that it is from were not finite.</summary>
+    /// <exception cref="CheckpointException">It is NaN.</exception>
+    internal void RequireNumber(double loss, in ChunkPass part, int row)
+    {
+        if (double.IsNaN(loss))
+        {
+            (int chunk, int position) = part.PlaceOf(row);
+            throw new CheckpointException(Conditions.Model, $"computes logits that are not finite, at position {position} of chunk {chunk}. The weights are damaged, or the scheme was misread.");
+        }
+    }
 
     private ModelConditions Describe(string path)
     {

@@ -19,13 +19,15 @@ internal static class CommonOptions
         return threads.AtLeastOne();
     }
 
-    public static Option<int> AtLeastOne(this Option<int> option)
+    public static Option<int> AtLeastOne(this Option<int> option) => option.AtLeast(1);
+
+    public static Option<T> AtLeast<T>(this Option<T> option, int least)
     {
         option.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int>() < 1)
+            if (result.GetValueOrDefault<int?>() < least)
             {
-                result.AddError($"{option.Name} must be at least 1.");
+                result.AddError($"{option.Name} must be at least {least}.");
             }
         });
         return option;
@@ -58,18 +60,18 @@ internal static class CommonOptions
 
     private const string ExactActivations = "exact: inputs stay exact where the scheme quantizes them, and where the CPU's BF16 products would round them.";
 
-    public static Option<string> Activations() => Activations(ExactActivations, "exact");
+    public static Option<string> Activations() => Activations("--activations", "scheme", ExactActivations, "exact");
 
     /// <summary><see cref="Activations()"/>, with the arithmetic of a deployment in BF16.</summary>
-    public static Option<string> ActivationsOrBFloat16() =>
-        Activations($"{ExactActivations} bf16: every operation rounds to BF16, as transformers does in bfloat16 with eager attention, and keys and values are stored so; slow.", "exact", BFloat16);
+    public static Option<string> ActivationsOrBFloat16(string name = "--activations", string byDefault = "scheme") =>
+        Activations(name, byDefault, $"{ExactActivations} bf16: every operation rounds to BF16, as transformers does in bfloat16 with eager attention, and keys and values are stored so; slow.", "exact", BFloat16);
 
     /// <summary>The value of <see cref="ActivationsOrBFloat16"/>.</summary>
     public const string BFloat16 = "bf16";
 
-    private static Option<string> Activations(string description, params string[] values)
+    private static Option<string> Activations(string name, string byDefault, string description, params string[] values)
     {
-        Option<string> activations = new("--activations") { Description = description, DefaultValueFactory = _ => "scheme" };
+        Option<string> activations = new(name) { Description = description, DefaultValueFactory = _ => byDefault };
         activations.AcceptOnlyFromAmong(["scheme", .. values]);
         return activations;
     }

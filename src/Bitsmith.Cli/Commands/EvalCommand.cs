@@ -7,8 +7,9 @@ internal static class EvalCommand
 {
     public static Command Create(Terminal terminal)
     {
-        _ = terminal;
         Command command = new("eval", "Measure how good a model is, and what quantization has cost it.");
+        command.Subcommands.Add(EvalPerplexityCommand.Create(terminal));
+        command.Subcommands.Add(EvalDivergenceCommand.Create(terminal));
         return command;
     }
 }

@@ -28,10 +28,11 @@ internal sealed class EvaluationOptions
     /// <summary>How to run models; one that rounds to BF16 has a BF16 cache where none was asked for.</summary>
     public EvaluationSettings Settings(ParseResult parsed)
     {
-        bool rounds = parsed.GetValue(activations) == CommonOptions.BFloat16;
-        return new EvaluationSettings(
-            parsed.GetValue(threads),
-            rounds ? ActivationMode.BFloat16 : parsed.GetValue(activations) == "exact" ? ActivationMode.Exact : ActivationMode.Scheme,
-            CommonOptions.CacheTypeOf(rounds && (parsed.GetResult(cacheType)?.Implicit ?? true) ? CommonOptions.BFloat16 : parsed.GetRequiredValue(cacheType)));
+        ActivationMode mode = ModeOf(parsed.GetRequiredValue(activations));
+        bool rounds = mode == ActivationMode.BFloat16 && (parsed.GetResult(cacheType)?.Implicit ?? true);
+        return new EvaluationSettings(parsed.GetValue(threads), mode, CommonOptions.CacheTypeOf(rounds ? CommonOptions.BFloat16 : parsed.GetRequiredValue(cacheType)));
     }
+
+    /// <summary>What a value of --activations stands for.</summary>
+    public static ActivationMode ModeOf(string value) => value switch { "exact" => ActivationMode.Exact, CommonOptions.BFloat16 => ActivationMode.BFloat16, _ => ActivationMode.Scheme };
 }

@@ -1,96 +1,109 @@
 namespace Bitsmith.Evaluation.Divergence;
 
 /// <summary>
-/// How far a model's next-token distributions lie from a reference's, over the tokens of a text, with llama-perplexity's definitions (--kl-divergence). Errors are standard errors of means
-/// that take tokens as independent.
+/// How far a model's next-token distributions lie from a base model's, over the tokens of a text, with llama-perplexity's definitions (--kl-divergence). Errors are standard errors that take tokens as
+/// independent; those of ratio and difference take into account that both models saw the same tokens.
 /// </summary>
 public sealed class DivergenceSum
 {
-    private readonly List<float> values = [];
-    private double sum, squares, modelLoss, modelSquares, referenceLoss, products, referenceSquares;
+    private readonly List<float> divergences = [], shifts = [];
+    private Sums divergence, loss, baseLoss, shift, squaredShift;
+    private double products;
     private int sameTop;
 
     /// <summary>Tokens added.</summary>
-    public int Count => values.Count;
+    public int Count => divergences.Count;
 
     /// <summary>The KL divergence at each token, in nats, in the order added.</summary>
-    public IReadOnlyList<float> Values => values;
+    public IReadOnlyList<float> Values => divergences;
 
     /// <summary>Mean KL divergence, in nats.</summary>
-    public Estimate Mean => Of(sum, squares);
+    public Estimate Mean => divergence.Mean(Count);
 
-    /// <summary>Mean of -log p(the token that follows) of the model; its exponential is the perplexity.</summary>
-    public Estimate ModelLoss => Of(modelLoss, modelSquares);
+    /// <summary>Mean of -ln q(the token that follows), q the model's probability.</summary>
+    public Estimate Loss => loss.Mean(Count);
 
-    /// <summary>The same of the reference.</summary>
-    public Estimate ReferenceLoss => Of(referenceLoss, referenceSquares);
+    /// <summary>The same of the base model.</summary>
+    public Estimate BaseLoss => baseLoss.Mean(Count);
 
-    /// <summary>Mean of the log of the model's perplexity over the reference's; the error takes into account that both were measured on the same tokens.</summary>
-    public Estimate LossDifference
+    /// <summary>The model's perplexity.</summary>
+    public Estimate Perplexity => Loss.Exponential();
+
+    /// <summary>The base model's perplexity.</summary>
+    public Estimate BasePerplexity => BaseLoss.Exponential();
+
+    /// <summary>Correlation of the logarithms of both perplexities; null where one of them has no error.</summary>
+    public double? Correlation => Loss.Error > 0 && BaseLoss.Error > 0 ? Covariance / (Loss.Error * BaseLoss.Error) : null;
+
+    /// <summary>Logarithm of the model's perplexity over the base model's.</summary>
+    public Estimate LogRatio => new(Loss.Value - BaseLoss.Value, ErrorOfDifference(Loss.Error, BaseLoss.Error, Covariance));
+
+    /// <summary>The model's perplexity over the base model's.</summary>
+    public Estimate Ratio => LogRatio.Exponential();
+
+    /// <summary>The model's perplexity less the base model's.</summary>
+    public Estimate Difference
     {
         get
         {
-            (Estimate model, Estimate reference) = (ModelLoss, ReferenceLoss);
-            double covariance = Count > Estimate.FewestForError ? ((products / Count) - (model.Value * reference.Value)) / (Count - 1) : 0;
-            return new Estimate(model.Value - reference.Value, Math.Sqrt(Math.Max(0, (model.Error * model.Error) + (reference.Error * reference.Error) - (2 * covariance))));
+            (Estimate perplexity, Estimate other) = (Perplexity, BasePerplexity);
+            return new Estimate(perplexity.Value - other.Value, ErrorOfDifference(perplexity.Error, other.Error, perplexity.Value * other.Value * Covariance));
         }
     }
 
-    /// <summary>The share of tokens where model and reference find the same one likeliest.</summary>
-    public double SameTop => (double)sameTop / Count;
+    /// <summary>Mean of Δp = q - p of the token that follows.</summary>
+    public Estimate MeanShift => shift.Mean(Count);
+
+    /// <summary>√(mean Δp²).</summary>
+    public Estimate RmsShift
+    {
+        get
+        {
+            Estimate square = squaredShift.Mean(Count);
+            double root = Math.Sqrt(square.Value);
+            return new Estimate(root, root > 0 ? 0.5 / root * square.Error : 0);
+        }
+    }
+
+    /// <summary>The share of tokens where both models find the same one likeliest.</summary>
+    public Estimate SameTop
+    {
+        get
+        {
+            double share = (double)sameTop / Count;
+            return new Estimate(share, Count > 1 ? Math.Sqrt(share * (1 - share) / (Count - 1)) : 0);
+        }
+    }
+
+    private double Covariance => Count >= Estimate.FewestForError ? ((products / Count) - (Loss.Value * BaseLoss.Value)) / (Count - 1) : 0;
 
     /// <summary>Adds a token.</summary>
-    /// <param name="reference">The reference's log-probabilities of all tokens.</param>
-    /// <param name="model">The model's.</param>
-    /// <param name="next">The token that follows.</param>
-    /// <param name="leastKnown">
-    /// Tokens to which the reference gives this log-probability or less do not count: <see cref="LogitsFile.LeastKnown"/> for a reference of 16 bits, nothing for one of full precision.
-    /// </param>
-    public void Add(ReadOnlySpan<float> reference, ReadOnlySpan<float> model, int next, float leastKnown = float.NegativeInfinity)
+    public void Add(TokenDivergence token)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(model.Length, reference.Length);
-        double divergence = 0;
-        (int top, int modelTop) = (0, 0);
-        for (int i = 0; i < reference.Length; i++)
-        {
-            top = reference[i] > reference[top] ? i : top;
-            modelTop = model[i] > model[modelTop] ? i : modelTop;
-            divergence += reference[i] > leastKnown ? MathF.Exp(reference[i]) * (reference[i] - model[i]) : 0;
-        }
-
-        values.Add((float)divergence);
-        sum += divergence;
-        squares += divergence * divergence;
-        double loss = -model[next], expected = -reference[next];
-        modelLoss += loss;
-        modelSquares += loss * loss;
-        referenceLoss += expected;
-        referenceSquares += expected * expected;
-        products += loss * expected;
-        sameTop += top == modelTop ? 1 : 0;
+        double delta = Math.Exp(-token.Loss) - Math.Exp(-token.BaseLoss);
+        divergences.Add((float)token.Divergence);
+        shifts.Add((float)delta);
+        divergence.Add(token.Divergence);
+        loss.Add(token.Loss);
+        baseLoss.Add(token.BaseLoss);
+        products += token.Loss * token.BaseLoss;
+        shift.Add(delta);
+        squaredShift.Add(delta * delta);
+        sameTop += token.SameTop ? 1 : 0;
     }
 
-    /// <summary>The divergence that a share of the tokens does not exceed, linear between neighbours.</summary>
-    /// <param name="share">From 0, the least, to 1, the largest.</param>
-    public float Percentile(double share)
-    {
-        float[] sorted = [.. values.Order()];
-        double place = share * (sorted.Length - 1);
-        int below = Math.Min((int)place, sorted.Length - 1), above = Math.Min(below + 1, sorted.Length - 1);
-        return (float)(sorted[below] + ((place - below) * (sorted[above] - sorted[below])));
-    }
+    /// <summary>All figures.</summary>
+    public DivergenceStatistics Statistics() => new(
+        Count, Perplexity, BasePerplexity, Correlation, LogRatio, Ratio, Difference, Mean, Distribution.Of(divergences), MeanShift, RmsShift, Distribution.Of(shifts), SameTop);
 
-    private Estimate Of(double total, double totalSquares)
-    {
-        double mean = total / Count, variance = (totalSquares / Count) - (mean * mean);
-        return new Estimate(mean, Count > Estimate.FewestForError && variance > 0 ? Math.Sqrt(variance / (Count - 1)) : 0);
-    }
-}
+    private static double ErrorOfDifference(double error, double other, double covariance) => Math.Sqrt(Math.Max(0, (error * error) + (other * other) - (2 * covariance)));
 
-/// <summary>A mean and its standard error.</summary>
-/// <param name="Value">The mean.</param>
-/// <param name="Error">The standard error; 0 where there are too few tokens to tell.</param>
-public readonly record struct Estimate(double Value, double Error)
-{
-    internal const int FewestForError = 10;
+    private struct Sums
+    {
+        private double sum, squares;
+
+        public void Add(double value) => (sum, squares) = (sum + value, squares + (value * value));
+
+        public readonly Estimate Mean(int count) => Estimate.OfMean(sum, squares, count);
+    }
 }

@@ -1,6 +1,10 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Bitsmith.Checkpoints;
+using Bitsmith.Evaluation.Texts;
+using Bitsmith.Tensors.Elementwise;
+using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Memory;
 using Microsoft.Win32.SafeHandles;
 
 namespace Bitsmith.Evaluation.Divergence;
@@ -9,27 +13,27 @@ namespace Bitsmith.Evaluation.Divergence;
 /// The file that llama-perplexity writes with --kl-divergence-base: a text as tokens, cut into chunks, and a model's log-probabilities at the positions of each chunk's second half in 16 bits.
 /// A record has two F32, scale and least, and a 16-bit u for each token of the vocabulary: log p = scale · u + least. What lies more than 16 nats below the likeliest token was raised to there.
 /// </summary>
-/// <remarks>For one thread at a time.</remarks>
 public sealed class LogitsFile : IDisposable
 {
     /// <summary>Where the 16 bits end: log-probabilities from here down are not known.</summary>
     public const float LeastKnown = -16;
 
+    internal static ReadOnlySpan<byte> Magic => "_logits_"u8;
+
     // What rounding may raise the largest log-probability to.
     private const float MostCertain = 1e-3f;
 
-    private const int HeaderBytes = 20, RecordHeaderBytes = 2 * sizeof(float);
+    internal const int HeaderBytes = 20, RecordHeaderBytes = 2 * sizeof(float);
 
     private readonly string path;
     private readonly SafeFileHandle handle;
     private readonly int[] tokens;
-    private readonly byte[] record;
+    private readonly int recordBytes;
 
     private LogitsFile(string path, SafeFileHandle handle, (int Context, int Vocabulary, int Chunks) header, long recordBytes)
     {
-        (this.path, this.handle) = (path, handle);
+        (this.path, this.handle, this.recordBytes) = (path, handle, (int)recordBytes);
         (ContextSize, VocabularySize, ChunkCount) = header;
-        record = new byte[recordBytes];
         tokens = new int[ContextSize * ChunkCount];
         Read(HeaderBytes, MemoryMarshal.AsBytes(tokens.AsSpan()));
         int wrong = tokens.AsSpan().IndexOfAnyExceptInRange(0, VocabularySize - 1);
@@ -63,7 +67,7 @@ public sealed class LogitsFile : IDisposable
         {
             handle = File.OpenHandle(path);
             (int context, int vocabulary, int chunks) = ReadHeader(path, handle);
-            long length = RandomAccess.GetLength(handle), recordBytes = RecordHeaderBytes + (2L * sizeof(ushort) * ((vocabulary + 1L) / 2));
+            long length = RandomAccess.GetLength(handle), recordBytes = RecordBytes(vocabulary);
             Int128 expected = HeaderBytes + ((Int128)sizeof(int) * context * chunks) + ((Int128)recordBytes * (context - 1 - (context / 2)) * chunks);
             return length == expected && (long)context * chunks <= Array.MaxLength && recordBytes <= Array.MaxLength
                 ? new LogitsFile(path, handle, (context, vocabulary, chunks), recordBytes)
@@ -82,41 +86,45 @@ public sealed class LogitsFile : IDisposable
         }
     }
 
+    /// <summary>The chunks, to be run by a model whose texts begin with a token or with none.</summary>
+    public TextChunks Chunks(int? first) => TextChunks.OfTokens(path, tokens, ContextSize, first);
+
     /// <summary>The tokens of a chunk, as they stood in the text.</summary>
     public ReadOnlySpan<int> Tokens(int chunk) => tokens.AsSpan(chunk * ContextSize, ContextSize);
 
-    /// <summary>Reads the log-probabilities of the token behind a position.</summary>
+    /// <summary>Reads the log-probabilities of the token behind a position; several threads may read at once.</summary>
     /// <param name="chunk">The chunk.</param>
     /// <param name="position">From <see cref="FirstScored"/> on, <see cref="ScoredPerChunk"/> of them.</param>
     /// <param name="logProbabilities">Receives one for each token of the vocabulary.</param>
+    /// <param name="instructionSet">Kernels.</param>
     /// <exception cref="CheckpointException">The record holds no log-probabilities, or reading failed.</exception>
-    public void Read(int chunk, int position, Span<float> logProbabilities)
+    public void Read(int chunk, int position, Span<float> logProbabilities, InstructionSet instructionSet)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)chunk, (uint)ChunkCount, nameof(chunk));
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)(position - FirstScored), (uint)ScoredPerChunk, nameof(position));
         ArgumentOutOfRangeException.ThrowIfNotEqual(logProbabilities.Length, VocabularySize, nameof(logProbabilities));
         long index = ((long)chunk * ScoredPerChunk) + position - FirstScored;
-        Read(HeaderBytes + ((long)tokens.Length * sizeof(int)) + (index * record.Length), record);
-        float scale = BinaryPrimitives.ReadSingleLittleEndian(record), least = BinaryPrimitives.ReadSingleLittleEndian(record.AsSpan(sizeof(float)));
+        Span<byte> record = ThreadScratch.Take<byte>(recordBytes);
+        Read(HeaderBytes + ((long)tokens.Length * sizeof(int)) + (index * recordBytes), record);
+        float scale = BinaryPrimitives.ReadSingleLittleEndian(record), least = BinaryPrimitives.ReadSingleLittleEndian(record[sizeof(float)..]);
         if (!(scale >= 0) || !float.IsFinite(least) || !((scale * ushort.MaxValue) + least <= MostCertain))
         {
             throw Broken($"position {position} of chunk {chunk} has a scale of {scale} and a least log-probability of {least}");
         }
 
-        ReadOnlySpan<ushort> steps = MemoryMarshal.Cast<byte, ushort>(record.AsSpan(RecordHeaderBytes))[..VocabularySize];
-        for (int i = 0; i < steps.Length; i++)
-        {
-            logProbabilities[i] = (scale * steps[i]) + least;
-        }
+        DistributionKernels.FromSteps(MemoryMarshal.Cast<byte, ushort>(record[RecordHeaderBytes..])[..VocabularySize], scale, least, logProbabilities, instructionSet);
     }
 
     /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 
+    /// <summary>Bytes of a record.</summary>
+    internal static long RecordBytes(int vocabulary) => RecordHeaderBytes + (2L * sizeof(ushort) * ((vocabulary + 1L) / 2));
+
     private static (int Context, int Vocabulary, int Chunks) ReadHeader(string path, SafeFileHandle handle)
     {
         byte[] header = new byte[HeaderBytes];
-        if (RandomAccess.Read(handle, header, 0) < header.Length || !header.AsSpan().StartsWith("_logits_"u8))
+        if (RandomAccess.Read(handle, header, 0) < header.Length || !header.AsSpan().StartsWith(Magic))
         {
             throw new CheckpointException(path, "does not start as a file of log-probabilities does, with '_logits_' and three numbers. llama-perplexity writes one with --kl-divergence-base.");
         }

@@ -130,7 +130,7 @@ public sealed class ImatrixJob : IDisposable
     private void RunBatch(ForwardPass pass, int count, IProgress<ImatrixProgress>? progress, CancellationToken cancellationToken)
     {
         LanguageModel language = model.Language;
-        float[][] hidden = [.. Enumerable.Range(done, count).Select(chunk => language.Embed(chunks[chunk]))];
+        float[][] hidden = [.. Enumerable.Range(done, count).Select(chunk => language.Embed(chunks.ToRun(chunk)))];
         for (int layer = 0; layer < language.Layers.Count; layer++)
         {
             // One layer's keys and values are all that is touched; every chunk starts at position 0.
@@ -188,7 +188,7 @@ public sealed class ImatrixJob : IDisposable
     private string Fingerprint(ComputeOptions compute)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Add($"{Settings(compute)}\n{options.ProcessOutput}\n{chunks.Digest}\n{model.Language.Config}\n");
+        Add($"{Settings(compute)}\n{options.ProcessOutput}\n{chunks.Digest} {chunks.First}\n{model.Language.Config}\n");
         foreach (IDecoderLayer layer in model.Language.Layers)
         {
             foreach (Linear linear in layer.Linears.Take(5))
