@@ -99,8 +99,8 @@ public abstract class GgmlFormat
     internal virtual bool HasMinima => false;
 
     /// <summary>
-    /// Unpacks whole blocks to integers: value i is scales[i / 16] · codes[i] - minima[i / 16], which is what <see cref="Decode"/> gives but for the rounding of its sums and products. What
-    /// integer dot products read.
+    /// Unpacks whole blocks to integers: value i is scales[i / 16] · codes[i] - minima[i / 16], product and difference rounded to binary32 each. What integer dot products read, and decoding
+    /// by vector kernels.
     /// </summary>
     /// <param name="blocks">Blocks of at most 256 values together.</param>
     /// <param name="codes">Receives a signed byte for each value.</param>
@@ -110,7 +110,7 @@ public abstract class GgmlFormat
     internal abstract void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima);
 
     /// <summary>Decodes whole blocks by vector kernels; false where there are none for the instruction set.</summary>
-    private protected virtual bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) => false;
+    private protected virtual bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) => LaneDecoding.Unpacked(this, blocks, values, set);
 
     /// <summary>Decodes one block, value by value.</summary>
     private protected abstract void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values);

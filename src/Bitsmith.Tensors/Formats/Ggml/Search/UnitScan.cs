@@ -38,8 +38,6 @@ internal static class UnitScan
         }
 
         TLanes toReal = LaneMath.Single<TLanes>(unit), toBlock = LaneMath.Single<TLanes>(1 / unit);
-        TLanes lowest = LaneMath.Single<TLanes>(codes.Lowest), highest = LaneMath.Single<TLanes>(codes.Highest);
-        TLanes offset = LaneMath.Single<TLanes>(codes.Offset), step = LaneMath.Single<TLanes>(codes.Step), inverseStep = LaneMath.Single<TLanes>(1 / codes.Step);
         int choice = 0;
         float lossOfAll = float.PositiveInfinity;
         for (int start = 0; start < Steps; start += LaneMath.Width)
@@ -50,18 +48,7 @@ internal static class UnitScan
                 TLanes widest = LaneMath.Single<TLanes>(extreme / codes.Factor(end == 0 ? codes.Lowest : codes.Highest));
                 TLanes d = TLanes.MultiplyF(widest, TLanes.Load32(in Reaches[start]));
                 d = TLanes.MultiplyF(HalfScale.Round(TLanes.MultiplyF(d, toReal)), toBlock);
-                TLanes inverse = TLanes.MultiplyF(HalfScale.Inverse(d), inverseStep), loss = TLanes.Broadcast(0);
-                for (int group = 0; group < wanted.Length; group++)
-                {
-                    TLanes scale = LaneMath.Single<TLanes>(wanted[group]);
-                    TLanes code = TLanes.SubtractF(TLanes.MultiplyF(scale, inverse), offset);
-                    code = IntegerLevels.Round(TLanes.MinF(TLanes.MaxF(code, lowest), highest));
-                    TLanes factor = TLanes.MultiplyF(TLanes.AddF(code, offset), step);
-                    TLanes distance = TLanes.SubtractF(scale, TLanes.MultiplyF(d, factor));
-                    loss = TLanes.AddF(loss, TLanes.MultiplyF(TLanes.MultiplyF(distance, distance), LaneMath.Single<TLanes>(squares[group])));
-                }
-
-                TLanes less = TLanes.LessF(loss, least);
+                TLanes loss = codes is { Offset: 0, Step: 1 } ? IntegerLoss(wanted, squares, d, codes) : Loss(wanted, squares, d, codes), less = TLanes.LessF(loss, least);
                 (best, least) = (TLanes.Select(less, d, best), TLanes.Select(less, loss, least));
             }
 
@@ -73,18 +60,59 @@ internal static class UnitScan
         return choice;
     }
 
+    /// <summary>The loss of each d where codes stand for multiples with a step and an offset.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
+    private static TLanes Loss<TLanes>(ReadOnlySpan<float> wanted, ReadOnlySpan<float> squares, TLanes d, in ScaleCodes codes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes lowest = LaneMath.Single<TLanes>(codes.Lowest), highest = LaneMath.Single<TLanes>(codes.Highest);
+        TLanes offset = LaneMath.Single<TLanes>(codes.Offset), step = LaneMath.Single<TLanes>(codes.Step), inverseStep = LaneMath.Single<TLanes>(1 / codes.Step);
+        TLanes inverse = TLanes.MultiplyF(HalfScale.Inverse(d), inverseStep), loss = TLanes.Broadcast(0);
+        for (int group = 0; group < wanted.Length; group++)
+        {
+            TLanes scale = LaneMath.Single<TLanes>(wanted[group]);
+            TLanes code = TLanes.SubtractF(TLanes.MultiplyF(scale, inverse), offset);
+            code = IntegerLevels.Round(TLanes.MinF(TLanes.MaxF(code, lowest), highest));
+            TLanes distance = TLanes.SubtractF(scale, TLanes.MultiplyF(d, TLanes.MultiplyF(TLanes.AddF(code, offset), step)));
+            loss = TLanes.AddF(loss, TLanes.MultiplyF(TLanes.MultiplyF(distance, distance), LaneMath.Single<TLanes>(squares[group])));
+        }
+
+        return loss;
+    }
+
+    /// <summary>As <see cref="Loss"/> where codes stand for themselves; the same bits.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
+    private static TLanes IntegerLoss<TLanes>(ReadOnlySpan<float> wanted, ReadOnlySpan<float> squares, TLanes d, in ScaleCodes codes)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes lowest = LaneMath.Single<TLanes>(codes.Lowest), highest = LaneMath.Single<TLanes>(codes.Highest), inverse = HalfScale.Inverse(d), loss = TLanes.Broadcast(0);
+        squares = squares[..wanted.Length];
+        for (int group = 0; group < wanted.Length; group++)
+        {
+            TLanes scale = LaneMath.Single<TLanes>(wanted[group]);
+            TLanes code = IntegerLevels.Round(TLanes.MinF(TLanes.MaxF(TLanes.MultiplyF(scale, inverse), lowest), highest));
+            TLanes distance = TLanes.SubtractF(scale, TLanes.MultiplyF(d, code));
+            loss = TLanes.AddF(loss, TLanes.MultiplyF(TLanes.MultiplyF(distance, distance), LaneMath.Single<TLanes>(squares[group])));
+        }
+
+        return loss;
+    }
+
+    /// <summary>The candidate of least loss, the first of several. Losses are no NaN and not negative, so that their bits have their order.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
     private static (float D, float Loss) Least<TLanes>(TLanes candidates, TLanes losses)
         where TLanes : struct, ILanes16<TLanes>
     {
         Span<float> d = stackalloc float[LaneMath.Width], loss = stackalloc float[LaneMath.Width];
         TLanes.Store32(candidates, ref MemoryMarshal.GetReference(d));
         TLanes.Store32(losses, ref MemoryMarshal.GetReference(loss));
+        float least = BitConverter.UInt32BitsToSingle(~TLanes.MaxLane(losses ^ TLanes.Broadcast(uint.MaxValue)));
         int lane = 0;
-        for (int i = 1; i < LaneMath.Width; i++)
+        while (loss[lane] != least)
         {
-            lane = loss[i] < loss[lane] ? i : lane;
+            lane++;
         }
 
-        return (d[lane], loss[lane]);
+        return (d[lane], least);
     }
 }

@@ -8,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// 256 codes of 6 bits, sixteen signed bytes as scales, d (binary16). In each half of 128, byte l of 64 holds the lower nibbles of values l and l + 64;
 /// the two upper bits are packed as <see cref="Bits.Pair"/>. x = d scale (code - 32).
 /// </summary>
-internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder, ILaneEncoder
+internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -17,22 +17,6 @@ internal sealed class Q6_K() : GgmlFormat(GgmlType.Q6_K, 256, 210), ILaneDecoder
         {
             int code = ((block[(i / 128 * 64) + (i % 64)] >> (i % 128 / 64 * 4)) & 15) | (Bits.Pair(block[128..], i) << 4);
             values[i] = d * (sbyte)block[192 + (i / 16)] * (code - 32);
-        }
-    }
-
-    private protected override bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) =>
-        LaneDecoding.Decode<Q6_K>(this, blocks, values, set);
-
-    static void ILaneDecoder.DecodeBlock<TLanes>(ReadOnlySpan<byte> block, Span<float> values)
-    {
-        float d = HalfScale.Read(block[208..]);
-        TLanes nibble = TLanes.Broadcast(15), pair = TLanes.Broadcast(3);
-        for (int i = 0; i < 256; i += LaneMath.Width)
-        {
-            TLanes lower = (TLanes.Load8(in block[(i / 128 * 64) + (i % 64)]) >>> (i % 128 / 64 * 4)) & nibble;
-            TLanes upper = (TLanes.Load8(in block[128 + (i / 128 * 32) + (i % 32)]) >>> (i % 128 / 32 * 2)) & pair;
-            TLanes step = LaneMath.Single<TLanes>(d * (sbyte)block[192 + (i / 16)]);
-            TLanes.Store32(TLanes.MultiplyF(step, LaneDecoding.ToSingle(lower | (upper << 4), 32)), ref values[i]);
         }
     }
 
