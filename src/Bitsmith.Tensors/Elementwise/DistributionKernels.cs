@@ -34,7 +34,7 @@ public static class DistributionKernels
     public static double PowerSum(ReadOnlySpan<float> values, float shift, InstructionSet instructionSet) => Run<PowerSumOf, double>(new PowerSumOf(values, shift), instructionSet);
 
     /// <summary>
-    /// (Σ w[i], Σ w[i] · ((x[i] - a) - (y[i] - b))) with w[i] = e^(x[i] - a), over the i with x[i] - a above a limit: what the KL divergence of y's distribution from x's is made of.
+    /// (Σ w[i], Σ w[i] · ((x[i] - a) - (y[i] - b))) with w[i] = e^(x[i] - a), over the i with x[i] - a above a limit or NaN: what the KL divergence of y's distribution from x's is made of.
     /// </summary>
     /// <param name="x">Logits or log-probabilities.</param>
     /// <param name="a">The shift of x.</param>
@@ -180,6 +180,7 @@ public static class DistributionKernels
     private readonly ref struct DifferencesOf(ReadOnlySpan<float> x, float a, ReadOnlySpan<float> y, float b, float limit) : IReduction<(double Weights, double Differences)>
     {
         private readonly ReadOnlySpan<float> x = x, y = y;
+        private readonly float least = MathF.BitIncrement(limit);
 
         public (double Weights, double Differences) Scalar() => From(0);
 
@@ -189,14 +190,14 @@ public static class DistributionKernels
             Span<double> weights = stackalloc double[LaneMath.Width], differences = stackalloc double[LaneMath.Width];
             weights.Clear();
             differences.Clear();
-            TLanes xShift = LaneMath.Single<TLanes>(a), yShift = LaneMath.Single<TLanes>(b), least = LaneMath.Single<TLanes>(limit), zero = LaneMath.Single<TLanes>(0);
+            TLanes xShift = LaneMath.Single<TLanes>(a), yShift = LaneMath.Single<TLanes>(b), lowest = LaneMath.Single<TLanes>(least), zero = LaneMath.Single<TLanes>(0);
             int whole = Whole(x.Length);
             for (int i = 0; i < whole; i += LaneMath.Width)
             {
                 TLanes left = TLanes.SubtractF(TLanes.Load32(in x[i]), xShift), right = TLanes.SubtractF(TLanes.Load32(in y[i]), yShift);
-                TLanes counts = TLanes.LessF(least, left), weight = Exponential.Of(left);
-                TLanes.AddToDoubles(TLanes.Select(counts, weight, zero), ref weights[0]);
-                TLanes.AddToDoubles(TLanes.Select(counts, TLanes.MultiplyF(weight, TLanes.SubtractF(left, right)), zero), ref differences[0]);
+                TLanes skipped = TLanes.LessF(left, lowest), weight = Exponential.Of(left);
+                TLanes.AddToDoubles(TLanes.Select(skipped, zero, weight), ref weights[0]);
+                TLanes.AddToDoubles(TLanes.Select(skipped, zero, TLanes.MultiplyF(weight, TLanes.SubtractF(left, right))), ref differences[0]);
             }
 
             (double moreWeights, double moreDifferences) = From(whole);
@@ -209,7 +210,7 @@ public static class DistributionKernels
             for (int i = first; i < x.Length; i++)
             {
                 float left = x[i] - a, right = y[i] - b;
-                if (left > limit)
+                if (!(left < least))
                 {
                     float weight = MathF.Exp(left);
                     weights += weight;

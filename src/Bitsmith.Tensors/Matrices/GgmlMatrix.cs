@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Bitsmith.Tensors.Formats.Ggml;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices.Packed;
@@ -85,13 +87,31 @@ internal sealed unsafe class GgmlMatrix : WeightMatrix
                 int tileRows = Math.Min(PackedTiles.MaxRows, rows - row);
                 arguments.Weights = panel + (row * packedRowBytes);
                 PackedTiles.Run(set, format.HasMinima, tileRows, tokens, &arguments);
-                for (int i = 0; i < tileRows * tokens; i++)
+                for (int i = 0; i < tileRows; i++)
                 {
-                    (int r, int t) = Math.DivRem(i, tokens);
-                    float total = DotProduct.Total(new Span<float>(sums + (i * PackedStep.Lanes), PackedStep.Lanes));
-                    outputs[((token + t) * (nint)Rows) + row + r] = bias is null ? total : total + bias[row + r];
+                    Finish(sums + (i * tokens * PackedStep.Lanes), tokens, bias is null ? 0 : bias[row + i], outputs + (token * (nint)Rows) + row + i);
                 }
             }
+        }
+    }
+
+    /// <summary>Adds up the sums of a row, for each token of a tile.</summary>
+    private void Finish(float* sums, int tokens, float bias, float* outputs)
+    {
+        if (tokens == 4 && Avx.IsSupported)
+        {
+            Vector128<float> totals = TileProduct.Totals(sums, PackedStep.Lanes) + Vector128.Create(bias);
+            for (int token = 0; token < 4; token++)
+            {
+                outputs[token * (nint)Rows] = totals[token];
+            }
+
+            return;
+        }
+
+        for (int token = 0; token < tokens; token++)
+        {
+            outputs[token * (nint)Rows] = DotProduct.Total(new Span<float>(sums + (token * PackedStep.Lanes), PackedStep.Lanes)) + bias;
         }
     }
 

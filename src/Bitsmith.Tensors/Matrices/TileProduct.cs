@@ -88,8 +88,10 @@ internal static unsafe class TileProduct
         }
     }
 
-    /// <summary>The totals of four rows of sums at once, added in the tree of <see cref="DotProduct.Total"/>.</summary>
-    private static Vector128<float> Totals(float* sums, int stride)
+    /// <summary>The totals of four rows of sums at once, added in the tree of <see cref="DotProduct.Total"/>. Needs AVX.</summary>
+    /// <param name="sums">Sixteen sums of the first row.</param>
+    /// <param name="stride">Values from a row to the next.</param>
+    internal static Vector128<float> Totals(float* sums, int stride)
     {
         Vector128<float> a = Quarter(sums), b = Quarter(sums + stride), c = Quarter(sums + (2 * stride)), d = Quarter(sums + (3 * stride));
         Vector128<float> ab = Sse.MoveLowToHigh(a, b) + Sse.MoveHighToLow(b, a), cd = Sse.MoveLowToHigh(c, d) + Sse.MoveHighToLow(d, c);

@@ -39,8 +39,21 @@ public sealed class TextChunksTests : IDisposable
         File.WriteAllText(file, "one two three four five six seven");
         TextChunks plain = TextChunks.Read(file, Vocabulary, new TextChunkSettings(4)), begun = TextChunks.Read(file, Vocabulary, new TextChunkSettings(4, First: 7));
         Assert.Equal(plain.Count, begun.Count);
-        Assert.All(Enumerable.Range(0, plain.Count), chunk => Assert.Equal([7, .. plain[chunk][1..]], begun[chunk].ToArray()));
-        Assert.NotEqual(plain.Digest, begun.Digest);
+        Assert.All(Enumerable.Range(0, plain.Count), chunk => Assert.Equal([7, .. plain[chunk][1..]], begun.ToRun(chunk)));
+        Assert.Equal(plain[1].ToArray(), begun[1].ToArray());
+        Assert.Equal(plain.Digest, begun.Digest);
+    }
+
+    [Fact]
+    public void With_a_stride_chunks_overlap_and_each_token_is_scored_once()
+    {
+        string text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "gguf", "calib.txt"));
+        File.WriteAllText(file, text);
+        int[] all = Vocabulary.Encode(text.EndsWith('\n') ? text[..^1] : text, parseSpecial: false);
+        TextChunks chunks = TextChunks.Read(file, Vocabulary, new TextChunkSettings(100, First: 7, Stride: 40));
+        Assert.Equal((256, 40, 215, 40), (chunks.Size, chunks.Stride, chunks.FirstScored, chunks.ScoredPerChunk)); // 100 + 20, rounded up
+        Assert.Equal((all.Length - 256 + 39) / 40, chunks.Count);
+        Assert.All(Enumerable.Range(0, chunks.Count), chunk => Assert.Equal(all[(chunk * 40)..((chunk * 40) + 256)], chunks.ToRun(chunk)));
     }
 
     [Fact]
