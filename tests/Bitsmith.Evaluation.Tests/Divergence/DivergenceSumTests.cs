@@ -5,8 +5,11 @@ using FsCheck.Fluent;
 
 namespace Bitsmith.Evaluation.Tests.Divergence;
 
+/// <remarks>Where the environment variable BITSMITH_MEASUREMENTS names a file, what was found is added to it before it is judged, for proofs/5-5.</remarks>
 public sealed class DivergenceSumTests
 {
+    private static readonly string? Measurements = Environment.GetEnvironmentVariable("BITSMITH_MEASUREMENTS");
+
     [Fact]
     public void A_pair_of_distributions_gives_the_figures_computed_by_hand()
     {
@@ -16,6 +19,7 @@ public sealed class DivergenceSumTests
         {
             foreach (TokenDivergence token in (TokenDivergence[])[TokenDivergence.OfLogits([.. p.Select(x => x + 7)], [.. q.Select(x => x - 3)], 0, set), TokenDivergence.OfKnown(p, q, 0, set)])
             {
+                Record("pair", set.ToString(), token.Divergence - (0.25 * Math.Log(2)));
                 Assert.Equal(0.25 * Math.Log(2), token.Divergence, 1e-6);
                 Assert.Equal(Math.Log(4), token.Loss, 1e-6);
                 Assert.Equal(Math.Log(2), token.BaseLoss, 1e-6);
@@ -93,8 +97,12 @@ public sealed class DivergenceSumTests
             return new TokenDivergence(noise * noise * random.NextDouble() * random.NextDouble(), loss, baseLoss, random.NextDouble() > noise / 4);
         })];
         DivergenceStatistics found = Sum(tokens).Statistics();
-        Func<DivergenceSum, Estimate>[] figures =
-            [sum => sum.Mean, sum => sum.Loss, sum => sum.BaseLoss, sum => sum.Perplexity, sum => sum.BasePerplexity, sum => sum.LogRatio, sum => sum.Ratio, sum => sum.Difference, sum => sum.MeanShift, sum => sum.RmsShift, sum => sum.SameTop];
+        (string Name, Func<DivergenceSum, Estimate> Of)[] figures =
+        [
+            ("mean KLD", sum => sum.Mean), ("ln PPL(Q)", sum => sum.Loss), ("ln PPL(base)", sum => sum.BaseLoss), ("PPL(Q)", sum => sum.Perplexity), ("PPL(base)", sum => sum.BasePerplexity),
+            ("ln(PPL(Q) / PPL(base))", sum => sum.LogRatio), ("PPL(Q) / PPL(base)", sum => sum.Ratio), ("PPL(Q) - PPL(base)", sum => sum.Difference), ("mean Δp", sum => sum.MeanShift),
+            ("RMS Δp", sum => sum.RmsShift), ("same top p", sum => sum.SameTop),
+        ];
         double[] sums = new double[figures.Length], squares = new double[figures.Length];
         TokenDivergence[] drawn = new TokenDivergence[Tokens];
         for (int i = 0; i < Resamples; i++)
@@ -103,7 +111,7 @@ public sealed class DivergenceSumTests
             DivergenceSum sum = Sum(drawn);
             for (int figure = 0; figure < figures.Length; figure++)
             {
-                double value = figures[figure](sum).Value;
+                double value = figures[figure].Of(sum).Value;
                 (sums[figure], squares[figure]) = (sums[figure] + value, squares[figure] + (value * value));
             }
         }
@@ -111,8 +119,9 @@ public sealed class DivergenceSumTests
         DivergenceSum all = Sum(tokens);
         for (int figure = 0; figure < figures.Length; figure++)
         {
-            double mean = sums[figure] / Resamples, spread = Math.Sqrt((squares[figure] / Resamples) - (mean * mean)), error = figures[figure](all).Error;
-            Assert.True(Math.Abs((error / spread) - 1) < 0.1, $"figure {figure}: error {error}, bootstrap {spread}");
+            double mean = sums[figure] / Resamples, spread = Math.Sqrt((squares[figure] / Resamples) - (mean * mean)), error = figures[figure].Of(all).Error;
+            Record("bootstrap", figures[figure].Name, (error / spread) - 1);
+            Assert.True(Math.Abs((error / spread) - 1) < 0.1, $"{figures[figure].Name}: error {error}, bootstrap {spread}");
         }
 
         Assert.InRange(found.Correlation!.Value, 0, 1);
@@ -133,6 +142,15 @@ public sealed class DivergenceSumTests
         Assert.Equal(0.01, found.P01, 1e-9);
         Assert.Equal(2.5, Distribution.Of([1, 4, 2, 3]).Median);
         Assert.Equal((7, 7, 7), (Distribution.Of([7]).Minimum, Distribution.Of([7]).P90, Distribution.Of([7]).Maximum));
+    }
+
+    // Tests of a class run one after the other.
+    private static void Record(string quantity, string what, double value)
+    {
+        if (Measurements is not null)
+        {
+            File.AppendAllText(Measurements, $"{quantity}\t{what}\t{value}\n");
+        }
     }
 
     private static DivergenceSum Sum(IEnumerable<TokenDivergence> tokens)
