@@ -10,6 +10,7 @@ internal static class EvalCommand
         Command command = new("eval", "Measure how good a model is, and what quantization has cost it.");
         command.Subcommands.Add(EvalPerplexityCommand.Create(terminal));
         command.Subcommands.Add(EvalDivergenceCommand.Create(terminal));
+        EvalTasksCommand.AddTo(command, terminal);
         return command;
     }
 }

@@ -80,7 +80,7 @@ internal static class EvaluationTable
     private static void Text(Terminal terminal, TextConditions text, double rate) => terminal.Out.WriteLine(
         $"text: {text.Source}, {text.Chunks} chunks of {text.Context} tokens{(text.Stride == text.Context ? string.Empty : $", one every {text.Stride}")}, {text.ScoredTokens} tokens scored, {rate:0.0} tokens/s");
 
-    private static void Model(Terminal terminal, string name, ModelConditions model) => terminal.Out.WriteLine(
+    public static void Model(Terminal terminal, string name, ModelConditions model) => terminal.Out.WriteLine(
         $"{name}: {model.Model}, {model.ModelType}, {(model.Quantization.Count == 0 ? $"{model.BitsPerWeight:0.00} bits per weight" : string.Join("; ", model.Quantization))}; {model.Activations} activations: {string.Join("; ", model.Inputs)}; cache in {model.CacheType}; {model.Threads} thread(s), {model.InstructionSet}, {model.Cpu}, bitsmith {model.Version}");
 
     private static string Percent(Estimate share) => $"{100 * share.Value:0.000} ± {100 * share.Error:0.000} %";

@@ -86,6 +86,31 @@ public sealed unsafe class KvCache : IDisposable
         Length = Math.Min(Length, length);
     }
 
+    /// <summary>Becomes the sequence of another cache; both go on from there on their own.</summary>
+    /// <param name="other">A cache of the same model and type.</param>
+    /// <exception cref="ArgumentException">The other has another shape or type.</exception>
+    /// <exception cref="InvalidOperationException">Its tokens do not fit.</exception>
+    public void CopyFrom(KvCache other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        ObjectDisposedException.ThrowIf(other.disposed, other);
+        if ((keys.Length, kvHeads, headDim, Type) != (other.keys.Length, other.kvHeads, other.headDim, other.Type))
+        {
+            throw new ArgumentException("The cache is of another shape or type.", nameof(other));
+        }
+
+        Length = 0;
+        Reserve(other.Length);
+        long keyBytes = KeyValueLayout.KeyBytes(Type, headDim, other.Length), valueBytes = KeyValueLayout.ValueBytes(Type, headDim, other.Length);
+        for (int i = 0; i < keys.Length && other.Length > 0; i++)
+        {
+            Buffer.MemoryCopy(other.keys[i].Start, keys[i].Start, keyBytes, keyBytes);
+            Buffer.MemoryCopy(other.values[i].Start, values[i].Start, valueBytes, valueBytes);
+        }
+
+        Length = other.Length;
+    }
+
     /// <summary>Returns the memory.</summary>
     public void Dispose()
     {
