@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Cli.Commands;
+using Bitsmith.Evaluation.Tasks;
 using Bitsmith.Models.Generation;
 using Bitsmith.Models.Images;
 using Bitsmith.Models.Text.Templates;
@@ -86,7 +87,7 @@ internal static class Application
         OperationCanceledException => ExitCode.Interrupted,
         ImageException { Problem: ImageProblem.Unsuitable } => ExitCode.WrongRequest,
         CheckpointException or ImageException or NonFiniteLogitsException => ExitCode.BrokenInput,
-        RecipeException or RequestException or ModulePatternException or PromptTooLongException => ExitCode.WrongRequest,
+        RecipeException or RequestException or ModulePatternException or PromptTooLongException or ItemTooLongException => ExitCode.WrongRequest,
         JobException or TemplateException => ExitCode.Failed,
         IOException or UnauthorizedAccessException => ExitCode.Failed,
         _ => null,

@@ -29,3 +29,14 @@ public sealed record ItemPlace(string File, string Where);
 /// <param name="Draw">How llama-perplexity draws from such a file.</param>
 /// <param name="Notes">What a reader of the result must know.</param>
 public sealed record ItemFile(IReadOnlyList<ChoiceItem> Items, string Format, ItemDraw Draw, IReadOnlyList<string> Notes);
+
+/// <summary>An item has more tokens than the context.</summary>
+/// <param name="place">The item.</param>
+/// <param name="tokens">Tokens with its longest choice.</param>
+/// <param name="context">Tokens that fit.</param>
+public sealed class ItemTooLongException(ItemPlace place, int tokens, int context)
+    : Exception($"{place.File}: {place.Where}: has {tokens} tokens with its longest choice, and the context {context}. Take a larger context (--ctx-size), up to the model's, or leave the item out.")
+{
+    /// <summary>The item.</summary>
+    public ItemPlace Place { get; } = place;
+}

@@ -45,7 +45,8 @@ internal sealed class ChoiceTokens
     /// <param name="item">The item.</param>
     /// <param name="tokenizer">The tokenizer; the token that texts begin with in this vocabulary stands before each.</param>
     /// <param name="contextSize">Most tokens of a text.</param>
-    /// <exception cref="CheckpointException">A text is too long, or there is nothing to score.</exception>
+    /// <exception cref="ItemTooLongException">A text is too long.</exception>
+    /// <exception cref="CheckpointException">There is nothing to score.</exception>
     public static ChoiceTokens Of(ChoiceItem item, Tokenizer tokenizer, int contextSize)
     {
         if (item.Choices.Count is < 1 or > ChoiceItem.MostChoices)
@@ -57,7 +58,7 @@ internal sealed class ChoiceTokens
         int longest = sequences.Max(sequence => sequence.Length);
         if (longest > contextSize)
         {
-            throw Broken(item, $"has {longest} tokens with its longest choice, and the context {contextSize}. Take a larger context (--ctx-size), or leave the item out");
+            throw new ItemTooLongException(item.Place, longest, contextSize);
         }
 
         int common = Common(sequences);

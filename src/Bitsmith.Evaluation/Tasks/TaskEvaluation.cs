@@ -9,7 +9,7 @@ public sealed record TaskRequest(EvaluationTask Task, IReadOnlyList<string> File
 
 /// <summary>How tasks are evaluated; the defaults are those by which published tables are made.</summary>
 /// <param name="Most">Most items of a task.</param>
-/// <param name="ContextSize">Most tokens of a text.</param>
+/// <param name="ContextSize">Most tokens of a text; where the model's context is smaller, that counts.</param>
 /// <param name="Seed">Draws the items.</param>
 /// <param name="WithoutLastRow">Leaves out the last row of WinoGrande's CSV, as llama-perplexity does.</param>
 public sealed record TaskSettings(int Most = 750, int ContextSize = 768, uint Seed = ItemDraws.DefaultSeed, bool WithoutLastRow = false);
@@ -31,6 +31,7 @@ public static class TaskEvaluation
     /// <param name="clock">Tells the time.</param>
     /// <param name="progress">Told after each item.</param>
     /// <param name="cancellationToken">Stops between passes.</param>
+    /// <exception cref="ItemTooLongException">A text is longer than the context.</exception>
     /// <exception cref="CheckpointException">A file is damaged, or an item cannot be scored.</exception>
     public static TasksReport Run(
         EvaluatedModel model, IReadOnlyList<TaskRequest> requests, TaskSettings settings, TimeProvider clock, IProgress<TaskProgress>? progress = null, CancellationToken cancellationToken = default)
@@ -40,10 +41,11 @@ public static class TaskEvaluation
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(clock);
         (TaskRequest Request, ItemFile[] Files)[] read = [.. requests.Select(request => (request, (ItemFile[])[.. request.Files.Select(file => TaskFiles.Read(request.Task, file, settings.WithoutLastRow))]))];
-        using TaskScoring scoring = new(model.Language, model.Tokenizer, Math.Min(settings.ContextSize, model.Language.Config.MaxPositionEmbeddings), model.Settings.CacheType);
+        int context = Math.Min(settings.ContextSize, model.Language.Config.MaxPositionEmbeddings);
+        using TaskScoring scoring = new(model.Language, model.Tokenizer, context, model.Settings.CacheType);
         long start = clock.GetTimestamp();
         TaskResult[] results = [.. read.Select(task => Run(scoring, task.Request, task.Files, settings, progress, cancellationToken))];
-        return new TasksReport(model.Conditions, settings.ContextSize, clock.GetElapsedTime(start).TotalSeconds, results);
+        return new TasksReport(model.Conditions, context, clock.GetElapsedTime(start).TotalSeconds, results);
     }
 
     private static TaskResult Run(TaskScoring scoring, TaskRequest request, ItemFile[] files, TaskSettings settings, IProgress<TaskProgress>? progress, CancellationToken cancellationToken)

@@ -46,7 +46,8 @@ public sealed class TaskScoring : IDisposable
     /// <summary>Scores items, in order.</summary>
     /// <param name="items">The items.</param>
     /// <param name="cancellationToken">Stops between passes.</param>
-    /// <exception cref="CheckpointException">A text is too long, nothing of a choice can be scored, or the model gives no finite number.</exception>
+    /// <exception cref="ItemTooLongException">A text is longer than the context.</exception>
+    /// <exception cref="CheckpointException">Nothing of a choice can be scored, or the model gives no finite number.</exception>
     public IEnumerable<ItemResult> Score(IEnumerable<ChoiceItem> items, CancellationToken cancellationToken = default)
     {
         List<ChoiceTokens> together = [];

@@ -128,7 +128,7 @@ public sealed class TaskScoringTests
         using EvaluatedModel model = TaskFixture.Model();
         ChoiceItem item = new(new ItemPlace("f.bin", "item 9"), string.Concat(Enumerable.Repeat("flour ", 40)), ["a", "b"], null, [true, false]);
         using TaskScoring scoring = new(model.Language, model.Tokenizer, 20);
-        string message = Assert.Throws<CheckpointException>(() => scoring.Score([item], TestContext.Current.CancellationToken).ToArray()).Message;
+        string message = Assert.Throws<ItemTooLongException>(() => scoring.Score([item], TestContext.Current.CancellationToken).ToArray()).Message;
         Assert.StartsWith("f.bin: item 9: has ", message, StringComparison.Ordinal);
         Assert.Contains("and the context 20. Take a larger context (--ctx-size)", message, StringComparison.Ordinal);
     }
