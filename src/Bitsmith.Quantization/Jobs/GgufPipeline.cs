@@ -50,11 +50,11 @@ internal sealed class GgufPipeline
     public static long BytesFor(int threads, long mostValues) =>
         (ChunksFor(threads) * GgufChunk.BytesFor(mostValues)) + (threads * GgufEncoder.BytesFor(mostValues)) + (Pages * (long)FilePage.Size);
 
-    // Each encoding thread has one at work and one waiting, gathering holds one.
-    private static int ChunksFor(int threads) => (2 * threads) + 2;
+    // Gathering takes them in order, at times late: encoding threads have enough to go on with until then.
+    private static int ChunksFor(int threads) => 8 * threads;
 
-    // One is filled, one is written, one waits.
-    private const int Pages = 3;
+    // As much for filling while a flush takes its time.
+    private const int Pages = 6;
 
     public void Run(GgufProgress from, int threads, CancellationToken cancellationToken)
     {

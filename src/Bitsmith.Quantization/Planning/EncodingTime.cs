@@ -8,7 +8,7 @@ namespace Bitsmith.Quantization.Planning;
 internal static class EncodingTime
 {
     // Long enough to have the best of many; kernels are compiled with full optimization at once.
-    private static readonly TimeSpan Trial = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Trial = TimeSpan.FromMilliseconds(20);
     private const int TrialValues = 1 << 13;
 
     /// <summary>Measures and adds up.</summary>

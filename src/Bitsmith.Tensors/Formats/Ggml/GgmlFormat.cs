@@ -110,7 +110,7 @@ public abstract class GgmlFormat
     internal abstract void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima);
 
     /// <summary>Decodes whole blocks by vector kernels; false where there are none for the instruction set.</summary>
-    private protected virtual bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) => LaneDecoding.Unpacked(this, blocks, values, set);
+    private protected virtual bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) => LaneDecoding.Decode(this, blocks, values, set);
 
     /// <summary>Decodes one block, value by value.</summary>
     private protected abstract void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values);

@@ -4,14 +4,7 @@ using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats.Ggml;
 
-/// <summary>A format that decodes faster than by way of <see cref="GgmlFormat.Unpack"/>: sixteen values at a time straight from its bytes, to the bits of the scalar decoder.</summary>
-internal interface ILaneDecoder
-{
-    static abstract void DecodeBlock<TLanes>(ReadOnlySpan<byte> block, Span<float> values)
-        where TLanes : struct, ILanes16<TLanes>;
-}
-
-/// <summary>Decodes blocks on the instruction set that is asked for.</summary>
+/// <summary>Decodes blocks sixteen values at a time, to the bits of the scalar decoder.</summary>
 internal static class LaneDecoding
 {
     // The binary32 value 2^23: an integer below 2^23 put into its significand adds just that integer.
@@ -21,39 +14,19 @@ internal static class LaneDecoding
     // As many values as Unpack takes at a time; blocks of all types divide it.
     private const int MostUnpacked = 256;
 
-    /// <summary>Decodes whole blocks by their <see cref="ILaneDecoder"/>; false, and nothing done, for <see cref="InstructionSet.Scalar"/>.</summary>
-    public static bool Decode<TDecoder>(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set)
-        where TDecoder : ILaneDecoder
-    {
-        switch (set)
-        {
-            case InstructionSet.Avx512:
-                Run<TDecoder, Lanes512>(format, blocks, values);
-                return true;
-            case InstructionSet.Avx2:
-                Run<TDecoder, Lanes256>(format, blocks, values);
-                return true;
-            case InstructionSet.Vector128:
-                Run<TDecoder, Lanes128>(format, blocks, values);
-                return true;
-            default:
-                return false;
-        }
-    }
-
     /// <summary>Decodes whole blocks by way of <see cref="GgmlFormat.Unpack"/>; false, and nothing done, for <see cref="InstructionSet.Scalar"/>.</summary>
-    public static bool Unpacked(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set)
+    public static bool Decode(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set)
     {
         switch (set)
         {
             case InstructionSet.Avx512:
-                Unpacked<Lanes512>(format, blocks, values);
+                Decode<Lanes512>(format, blocks, values);
                 return true;
             case InstructionSet.Avx2:
-                Unpacked<Lanes256>(format, blocks, values);
+                Decode<Lanes256>(format, blocks, values);
                 return true;
             case InstructionSet.Vector128:
-                Unpacked<Lanes128>(format, blocks, values);
+                Decode<Lanes128>(format, blocks, values);
                 return true;
             default:
                 return false;
@@ -67,18 +40,7 @@ internal static class LaneDecoding
         TLanes.SubtractF(integers | TLanes.Broadcast(Magic), LaneMath.Single<TLanes>(MagicValue + bias));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Run<TDecoder, TLanes>(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values)
-        where TDecoder : ILaneDecoder
-        where TLanes : struct, ILanes16<TLanes>
-    {
-        for (; values.Length > 0; blocks = blocks[format.BlockBytes..], values = values[format.BlockValues..])
-        {
-            TDecoder.DecodeBlock<TLanes>(blocks[..format.BlockBytes], values[..format.BlockValues]);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Unpacked<TLanes>(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values)
+    private static void Decode<TLanes>(GgmlFormat format, ReadOnlySpan<byte> blocks, Span<float> values)
         where TLanes : struct, ILanes16<TLanes>
     {
         Span<sbyte> codes = stackalloc sbyte[MostUnpacked];

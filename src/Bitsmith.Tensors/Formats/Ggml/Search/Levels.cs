@@ -188,7 +188,7 @@ internal readonly struct TernaryLevels : ILevels
 /// <summary>-127 to 127: without -128, which has no counterpart and which kernels that take magnitudes do not expect. Codes are signed bytes.</summary>
 internal readonly struct Int8Levels : ILevels
 {
-    private static readonly float[] AllPlaces = [-126.4f, -127, -127.6f];
+    private static readonly float[] AllPlaces = [-127];
 
     public static float Lowest => -127;
 

@@ -4,7 +4,7 @@ using Bitsmith.Tensors.InstructionSets;
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), 32 codes of 4 bits: byte j holds values j and j + 16. x = d (code - 8).</summary>
-internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneDecoder, ILaneEncoder
+internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -13,16 +13,6 @@ internal sealed class Q4_0() : GgmlFormat(GgmlType.Q4_0, 32, 18), ILaneDecoder, 
         {
             values[i] = d * (Bits.Nibble(block[2..], i) - 8);
         }
-    }
-
-    private protected override bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) =>
-        LaneDecoding.Decode<Q4_0>(this, blocks, values, set);
-
-    static void ILaneDecoder.DecodeBlock<TLanes>(ReadOnlySpan<byte> block, Span<float> values)
-    {
-        TLanes d = LaneMath.Single<TLanes>(HalfScale.Read(block)), bytes = TLanes.Load8(in block[2]);
-        TLanes.Store32(TLanes.MultiplyF(d, LaneDecoding.ToSingle(bytes & TLanes.Broadcast(15), 8)), ref values[0]);
-        TLanes.Store32(TLanes.MultiplyF(d, LaneDecoding.ToSingle(bytes >>> 4, 8)), ref values[16]);
     }
 
     internal override void Unpack(ReadOnlySpan<byte> blocks, Span<sbyte> codes, Span<float> scales, Span<float> minima)

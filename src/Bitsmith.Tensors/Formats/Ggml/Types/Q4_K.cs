@@ -8,7 +8,7 @@ namespace Bitsmith.Tensors.Formats.Ggml.Types;
 /// d and m (binary16), eight six-bit scales and minima (<see cref="SixBitPairs"/>), 256 codes of 4 bits: byte l of chunk c holds values 64c + l and
 /// 64c + 32 + l. x = d scale code - m minimum.
 /// </summary>
-internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneDecoder, ILaneEncoder
+internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -21,28 +21,6 @@ internal sealed class Q4_K() : GgmlFormat(GgmlType.Q4_K, 256, 144), ILaneDecoder
             for (int l = 0; l < 32; l++)
             {
                 values[(32 * group) + l] = (step * ((bytes[l] >> (group % 2 * 4)) & 15)) - offset;
-            }
-        }
-    }
-
-    private protected override bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) =>
-        LaneDecoding.Decode<Q4_K>(this, blocks, values, set);
-
-    static void ILaneDecoder.DecodeBlock<TLanes>(ReadOnlySpan<byte> block, Span<float> values)
-    {
-        (float d, float m) = (HalfScale.Read(block), HalfScale.Read(block[2..]));
-        for (int pair = 0; pair < 4; pair++)
-        {
-            (int lowScale, int lowMinimum) = SixBitPairs.Read(block[4..], 2 * pair);
-            (int highScale, int highMinimum) = SixBitPairs.Read(block[4..], (2 * pair) + 1);
-            TLanes lowStep = LaneMath.Single<TLanes>(d * lowScale), lowOffset = LaneMath.Single<TLanes>(m * lowMinimum);
-            TLanes highStep = LaneMath.Single<TLanes>(d * highScale), highOffset = LaneMath.Single<TLanes>(m * highMinimum);
-            for (int l = 0; l < 32; l += LaneMath.Width)
-            {
-                TLanes bytes = TLanes.Load8(in block[16 + (32 * pair) + l]);
-                TLanes low = LaneDecoding.ToSingle(bytes & TLanes.Broadcast(15), 0), high = LaneDecoding.ToSingle(bytes >>> 4, 0);
-                TLanes.Store32(TLanes.SubtractF(TLanes.MultiplyF(lowStep, low), lowOffset), ref values[(64 * pair) + l]);
-                TLanes.Store32(TLanes.SubtractF(TLanes.MultiplyF(highStep, high), highOffset), ref values[(64 * pair) + 32 + l]);
             }
         }
     }

@@ -5,7 +5,7 @@ using Bitsmith.Tensors.InstructionSets;
 namespace Bitsmith.Tensors.Formats.Ggml.Types;
 
 /// <summary>d (binary16), 32 signed bytes. x = d code.</summary>
-internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder, ILaneEncoder
+internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneEncoder
 {
     private protected override void DecodeBlock(ReadOnlySpan<byte> block, Span<float> values)
     {
@@ -13,19 +13,6 @@ internal sealed class Q8_0() : GgmlFormat(GgmlType.Q8_0, 32, 34), ILaneDecoder, 
         for (int i = 0; i < 32; i++)
         {
             values[i] = d * (sbyte)block[2 + i];
-        }
-    }
-
-    private protected override bool DecodeByLanes(ReadOnlySpan<byte> blocks, Span<float> values, InstructionSet set) =>
-        LaneDecoding.Decode<Q8_0>(this, blocks, values, set);
-
-    static void ILaneDecoder.DecodeBlock<TLanes>(ReadOnlySpan<byte> block, Span<float> values)
-    {
-        TLanes d = LaneMath.Single<TLanes>(HalfScale.Read(block)), sign = TLanes.Broadcast(0x80);
-        for (int i = 0; i < 32; i += LaneMath.Width)
-        {
-            TLanes code = LaneDecoding.ToSingle(TLanes.Load8(in block[2 + i]) ^ sign, 128);
-            TLanes.Store32(TLanes.MultiplyF(d, code), ref values[i]);
         }
     }
 
