@@ -58,7 +58,7 @@ public sealed class EvalTasksCommandTests
         { ExitCode.WrongRequest, ["eval", "tasks", "MODEL", "--task", "arc"], "--task arc: write NAME=FILE" },
         { ExitCode.WrongRequest, ["eval", "arc", "MODEL", "-f", "FILE", "--tasks", "0"], "--tasks must be at least 1" },
         { ExitCode.WrongRequest, ["eval", "arc", "MODEL", "-f", "FILE", "--ctx-size", "4"], "line 1: has" },
-        { ExitCode.BrokenInput, ["eval", "mmlu", "MODEL", "-f", "FILE"], "line 1: has no" },
+        { ExitCode.BrokenInput, ["eval", "mmlu", "MODEL", "-f", "FILE"], "line 1: 'choices' is not an array" },
         { ExitCode.BrokenInput, ["eval", "arc", "MODEL", "-f", "nowhere.jsonl"], "nowhere.jsonl: cannot be read" },
     };
 
