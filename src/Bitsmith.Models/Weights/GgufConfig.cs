@@ -58,6 +58,9 @@ internal sealed class GgufConfig
                 : throw new CheckpointException(path, $"has no key '{architecture}.rope.dimension_sections': a text model, which no vision tower belongs to. Leave out {tower.Files[0].Path}.");
             IReadOnlyList<string> tokens = metadata.Items<string>(GgufTokenizer.TokensKey);
             Token("image_token_id", VisionPlaceholders.Image);
+            Token("image_start_token_id", VisionPlaceholders.BeginOfImage);
+            Token("image_end_token_id", VisionPlaceholders.EndOfImage);
+            Token("video_token_id", VisionPlaceholders.Video);
             Token("video_start_token_id", VisionPlaceholders.BeginOfVideo);
             Token("video_end_token_id", VisionPlaceholders.EndOfVideo);
 

@@ -6,7 +6,9 @@ using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Models.Architectures;
+using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Text;
+using Bitsmith.Models.Vision;
 using Bitsmith.Models.Weights;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Tensors.ElementTypes;
@@ -18,6 +20,9 @@ public sealed record SafetensorsConversionOptions
 {
     /// <summary>The source: a GGUF file, quantized or not.</summary>
     public required string Model { get; init; }
+
+    /// <summary>The GGUF file with its vision tower; null for the language model alone.</summary>
+    public string? Mmproj { get; init; }
 
     /// <summary>The folder to write.</summary>
     public required string Output { get; init; }
@@ -72,11 +77,12 @@ public static class SafetensorsConversion
     public static SafetensorsConversionResult Run(SafetensorsConversionOptions options, IProgress<JobProgress>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
-        using ModelWeights weights = ModelWeights.Open(options.Model);
+        using ModelWeights weights = ModelWeights.Open(options.Model, options.Mmproj);
         using GgufModel model = GgufModel.Open(options.Model);
+        using GgufModel? tower = options.Mmproj is null ? null : GgufModel.Open(options.Mmproj);
         DecoderConfig config = DecoderConfig.Read(weights.Config);
         _ = Tokenizer.Load(model.Metadata, options.Model); // checks what is written out of the metadata
-        List<(TensorInfo Info, MappedWeight Weight)> tensors = [.. WeightMap.Create(config, weights.Config.MtpLayers)
+        List<(TensorInfo Info, MappedWeight Weight)> tensors = [.. Vision(weights.Config).Concat(WeightMap.Create(config, weights.Config.MtpLayers))
             .SelectMany(weight => weight.Parts.Select(part => (Info: new TensorInfo(part, TypeOf(part, options.Type), weight.Shape.Count == 3 ? [.. weight.Shape.Skip(1)] : weight.Shape), Weight: weight)))
             .Where(tensor => weights.Has(tensor.Info.Name) || !tensor.Weight.IsOptional)];
         IReadOnlyList<Shard<(TensorInfo Info, MappedWeight Weight)>> shards = Sharding.Split(tensors, tensor => tensor.Info.Bytes, options.MaxShardBytes);
@@ -94,6 +100,11 @@ public static class SafetensorsConversion
             }
 
             WriteSideFiles(work.Output, options, weights.Config, model.Metadata, config, shards, total);
+            if (tower is not null)
+            {
+                WriteAsJson(work.Output, ImageProcessorSettings.FileName, ImageProcessorSettings.Read(tower.Metadata, options.Mmproj!).ToJson());
+            }
+
             using (CheckpointFolder.Open(work.Output))
             {
                 work.Publish(journal);
@@ -102,9 +113,14 @@ public static class SafetensorsConversion
             void Report(string name, int bytes) => progress?.Report(new JobProgress(done += bytes, total, name));
         }
 
-        string[] notes = config.MropeSection is null ? [] : ["a GGUF file holds the language model alone: the folder has no vision tower, and programs that want one do not load it"];
+        string[] notes = config.MropeSection is null || tower is not null ? [] : ["the file holds the language model alone: the folder has no vision tower, and programs that want one do not load it. Name the tower's file with --mmproj"];
         return new SafetensorsConversionResult(options.Output, weights.Config.ModelType, options.Type.SafetensorsName(), tensors.Count, total, notes);
     }
+
+    private static IEnumerable<MappedWeight> Vision(ModelConfig source) => VisionConfig.Read(source) is not { } config
+        ? []
+        : VisionWeightMap.Create(config).Prepend(new MappedWeight(
+            VisionWeightMap.FrameKernel(0), [VisionWeightMap.PatchKernel], [config.HiddenSize, config.InChannels, config.TemporalPatchSize, config.PatchSize, config.PatchSize], null, false));
 
     // The bias of the router's choice is kept in binary32 in checkpoints: rounding it would choose other experts.
     private static ElementType TypeOf(string name, ElementType type) => name.EndsWith("e_score_correction_bias", StringComparison.Ordinal) ? ElementType.F32 : type;
@@ -117,9 +133,12 @@ public static class SafetensorsConversion
         DurableFile.Attempt(path, () => file.Write(layout.HeaderBytes.Span));
         foreach ((TensorInfo info, MappedWeight weight) in shard.Units)
         {
-            TensorSource source = info.Shape is [long width]
-                ? new VectorSource(info.Name, weights.Vector(info.Name, width))
-                : new MatrixSource(info.Name, weights.Matrix(info.Name[..^Weight.Length], (int)info.Shape[0], (int)info.Shape[1]), null);
+            TensorSource source = info.Shape switch
+            {
+                [long width] => new VectorSource(info.Name, weights.Vector(info.Name, width)),
+                [long rows, long columns] => new MatrixSource(info.Name, weights.Matrix(info.Name[..^Weight.Length], (int)rows, (int)columns), null),
+                _ => new MatrixSource(info.Name, weights.Kernel(info.Name[..^Weight.Length], [.. info.Shape]), null),
+            };
             int rowsEach = Math.Clamp(ChunkValues / source.Columns, 1, source.Rows);
             float[] values = new float[rowsEach * source.Columns];
             byte[] bytes = new byte[values.Length * info.Type.Bytes()];
@@ -153,7 +172,7 @@ public static class SafetensorsConversion
             json["architectures"] = new JsonArray(JsonValue.Create(name));
         }
 
-        DurableFile.WriteAtomically(Path.Combine(folder, ModelConfig.FileName), Encoding.UTF8.GetBytes(json.ToJsonString(Indented) + "\n"));
+        WriteAsJson(folder, ModelConfig.FileName, json);
         foreach ((string file, byte[] bytes) in HuggingFaceTokenizer.Files(metadata, config.MaxPositionEmbeddings))
         {
             DurableFile.WriteAtomically(Path.Combine(folder, file), bytes);
@@ -164,6 +183,9 @@ public static class SafetensorsConversion
             DurableFile.WriteAtomically(Path.Combine(folder, Sharding.IndexFileName), Sharding.WriteIndex(shards.SelectMany(shard => shard.Units.Select(unit => (unit.Info.Name, shard.FileName))), total));
         }
     }
+
+    private static void WriteAsJson(string folder, string file, JsonObject json) =>
+        DurableFile.WriteAtomically(Path.Combine(folder, file), Encoding.UTF8.GetBytes(json.ToJsonString(Indented) + "\n"));
 
     /// <summary>Writes real numbers with a point, without which transformers takes them for integers and refuses them, and leaves out what is null.</summary>
     private static void Spell(JsonObject json)

@@ -1,15 +1,21 @@
 using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Models.Images.Preprocessing;
 using Bitsmith.Models.Text;
+using Bitsmith.Models.Vision;
 using Bitsmith.Quantization.Conversion;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Tensors.ElementTypes;
 
 namespace Bitsmith.Quantization.Tests.Conversion;
 
-public sealed class SafetensorsConversionTests
+public sealed class SafetensorsConversionTests : IDisposable
 {
+    private readonly DirectoryInfo root = Directory.CreateTempSubdirectory("bitsmith-safetensors-");
+
+    public void Dispose() => root.Delete(recursive: true);
+
     [Theory]
     [InlineData("tiny-glm4")]
     [InlineData("tiny-glm4moe")]
@@ -71,6 +77,30 @@ public sealed class SafetensorsConversionTests
             new SafetensorsConversionOptions { Model = golden.Output, Output = folder }, null, TestContext.Current.CancellationToken));
         Assert.Contains("--force", refusal.Message, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("models/tiny-glm4v")]
+    [InlineData("models/tiny-glm4v-moe")]
+    [InlineData(TinyModel.Sample)]
+    public void A_vision_model_comes_back_with_its_tower_and_its_image_processor(string name)
+    {
+        TinyModel.Copy(name, PathOf("source"));
+        TinyModel.Convert(PathOf("source"), PathOf("model.gguf"), GgufTensorType.F32);
+        TinyModel.Convert(PathOf("source"), PathOf("tower.gguf"), GgufTensorType.F32, mmproj: true);
+        SafetensorsConversionResult done = SafetensorsConversion.Run(
+            new SafetensorsConversionOptions { Model = PathOf("model.gguf"), Mmproj = PathOf("tower.gguf"), Output = PathOf("back"), Type = ElementType.F32 }, null, TestContext.Current.CancellationToken);
+
+        Assert.Empty(done.Notes);
+        using CheckpointFolder original = CheckpointFolder.Open(PathOf("source")), back = CheckpointFolder.Open(done.Folder);
+        Assert.Equal(original.Tensors.Select(tensor => (tensor.Name, string.Join(",", tensor.Shape))).Order(), back.Tensors.Select(tensor => (tensor.Name, string.Join(",", tensor.Shape))).Order());
+        Assert.All(original.Tensors, tensor => Assert.True(Values(original, tensor.Name).AsSpan().SequenceEqual(Values(back, tensor.Name)), tensor.Name));
+        Assert.Equal(VisionConfig.Read(original.Config), VisionConfig.Read(back.Config));
+        Assert.Equal(Settings("source"), Settings("back"));
+
+        string Settings(string folder) => ImageProcessorSettings.LoadForImages(PathOf(folder)).ToJson().ToJsonString();
+    }
+
+    private string PathOf(string name) => Path.Combine(root.FullName, name);
 
     private static SafetensorsConversionResult Convert(GoldenModel golden, string file, ElementType type) => SafetensorsConversion.Run(
         new SafetensorsConversionOptions { Model = file, Output = Path.Combine(Path.GetDirectoryName(golden.Output)!, "back"), Type = type }, null, TestContext.Current.CancellationToken);

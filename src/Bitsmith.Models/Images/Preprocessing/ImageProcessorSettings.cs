@@ -10,7 +10,9 @@ namespace Bitsmith.Models.Images.Preprocessing;
 /// <summary>What a model folder's preprocessor_config.json says about pictures or videos; defaults are those of the transformers classes.</summary>
 public sealed record ImageProcessorSettings
 {
-    private const string ImageFile = "preprocessor_config.json";
+    /// <summary>The name of a model folder's file with the settings for pictures.</summary>
+    public const string FileName = "preprocessor_config.json";
+
     private const string VisionPrefix = "clip.vision.";
     private const double BytesToUnit = 1 / 255.0;
 
@@ -114,6 +116,20 @@ public sealed record ImageProcessorSettings
         return Read(JsonText.Parse(Encoding.UTF8.GetBytes(keys.ToJsonString()), path), path, ImageDefaults);
     }
 
+    /// <summary>The content of a preprocessor_config.json of a GLM-4.1V model, and of those that followed it.</summary>
+    public JsonObject ToJson() => new()
+    {
+        ["image_processor_type"] = "Glm4vImageProcessor",
+        ["processor_class"] = "Glm4vProcessor",
+        ["size"] = new JsonObject { ["shortest_edge"] = Size.Smallest, ["longest_edge"] = Size.Largest },
+        ["patch_size"] = PatchSize,
+        ["temporal_patch_size"] = TemporalPatchSize,
+        ["merge_size"] = MergeSize,
+        ["rescale_factor"] = RescaleFactor,
+        ["image_mean"] = new JsonArray([.. Mean.Select(value => JsonValue.Create(value))]),
+        ["image_std"] = new JsonArray([.. Deviation.Select(value => JsonValue.Create(value))]),
+    };
+
     /// <summary>
     /// Reads a model folder's settings for pictures: the part <c>image_processor</c> of processor_config.json, where transformers 5 saves it, or else
     /// preprocessor_config.json.
@@ -121,7 +137,7 @@ public sealed record ImageProcessorSettings
     /// <param name="folder">The model folder.</param>
     /// <exception cref="CheckpointException">The file is missing or broken.</exception>
     public static ImageProcessorSettings LoadForImages(string folder) =>
-        LoadNested(folder, "image_processor", ImageDefaults) ?? LoadFile(Path.Combine(folder, ImageFile), ImageDefaults);
+        LoadNested(folder, "image_processor", ImageDefaults) ?? LoadFile(Path.Combine(folder, FileName), ImageDefaults);
 
     /// <summary>
     /// Reads a model folder's settings for videos: the part <c>video_processor</c> of processor_config.json, or video_preprocessor_config.json, or
@@ -133,7 +149,7 @@ public sealed record ImageProcessorSettings
     {
         string path = Path.Combine(folder, "video_preprocessor_config.json");
         return LoadNested(folder, "video_processor", VideoDefaults)
-            ?? LoadFile(File.Exists(path) ? path : Path.Combine(folder, ImageFile), VideoDefaults);
+            ?? LoadFile(File.Exists(path) ? path : Path.Combine(folder, FileName), VideoDefaults);
     }
 
     private static ImageProcessorSettings LoadFile(string path, ImageProcessorSettings defaults) => Read(JsonText.Load(path), path, defaults);

@@ -22,8 +22,8 @@ public static class VisionPlaceholders
     /// <summary>The token behind a video.</summary>
     public const string EndOfVideo = "<|end_of_video|>";
 
-    private const string BeginOfImage = "<|begin_of_image|>";
-    private const string EndOfImage = "<|end_of_image|>";
+    internal const string BeginOfImage = "<|begin_of_image|>";
+    internal const string EndOfImage = "<|end_of_image|>";
 
     /// <summary>
     /// Writes as many placeholders as each picture has tokens; a video becomes, for each frame pair, the placeholders between begin and end of image and the
