@@ -1,5 +1,5 @@
 """llama-server on a file, and questions to it."""
-import contextlib, json, math, socket, subprocess, sys, tempfile, time, urllib.request
+import contextlib, json, math, os, socket, subprocess, sys, tempfile, time, urllib.error, urllib.request
 
 
 @contextlib.contextmanager
@@ -9,7 +9,9 @@ def serve(file, options=()):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(["llama-server", "-m", file, "-t", "2", "-np", "1", "--port", str(port), "--no-webui", *options], stdout=log, stderr=log)
+        # Without a name given, the marker of pictures in prompts is drawn anew by each server.
+        server = subprocess.Popen(["llama-server", "-m", file, "-t", "2", "-np", "1", "--port", str(port), "--no-webui", *options], stdout=log, stderr=log,
+                                  env={**os.environ, "LLAMA_MEDIA_MARKER": "<__media__>"})
         try:
             for _ in range(600):
                 if server.poll() is not None:
@@ -25,7 +27,10 @@ def serve(file, options=()):
 
             def ask(path, body):
                 request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
-                return json.load(urllib.request.urlopen(request, timeout=120))
+                try:
+                    return json.load(urllib.request.urlopen(request, timeout=120))
+                except urllib.error.HTTPError as refusal:
+                    sys.exit(f"llama-server refused {path}: {refusal} {refusal.read().decode(errors='replace')[:500]}")
 
             yield ask
         finally:
