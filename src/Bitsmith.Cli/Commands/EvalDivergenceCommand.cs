@@ -38,16 +38,7 @@ internal sealed class EvalDivergenceCommand
             save.RequireFree(parsed);
             using EvaluatedModel model = evaluation.Open(parsed);
             DivergenceReport report = parsed.GetValue(baseLogits) is string file ? AgainstFile(model, file, cancellationToken) : AgainstModel(parsed, model, cancellationToken);
-            if (parsed.GetValue(evaluation.Json))
-            {
-                terminal.Out.WriteLine(report.ToJson());
-            }
-            else
-            {
-                EvaluationTable.Write(terminal, report);
-            }
-
-            return Task.FromResult(ExitCode.Done);
+            return Task.FromResult(evaluation.Print(parsed, terminal, report.ToJson, () => EvaluationTable.Write(terminal, report)));
         });
         return command;
     }

@@ -38,16 +38,7 @@ internal sealed class EvalPerplexityCommand
             using LogitsFileWriter? writer = save.Begin(parsed, chunks, model);
             PerplexityReport report = PerplexityMeasurement.Run(model, chunks, TimeProvider.System, writer, EvaluationTable.Progress(terminal), cancellationToken);
             writer?.Complete();
-            if (parsed.GetValue(evaluation.Json))
-            {
-                terminal.Out.WriteLine(report.ToJson());
-            }
-            else
-            {
-                EvaluationTable.Write(terminal, report);
-            }
-
-            return Task.FromResult(ExitCode.Done);
+            return Task.FromResult(evaluation.Print(parsed, terminal, report.ToJson, () => EvaluationTable.Write(terminal, report)));
         });
         return command;
     }

@@ -25,6 +25,21 @@ internal sealed class EvaluationOptions
 
     public EvaluatedModel Open(ParseResult parsed) => EvaluatedModel.Open(parsed.GetRequiredValue(Model), Settings(parsed));
 
+    /// <summary>Prints a report: as JSON where that was asked for, else as a table.</summary>
+    public int Print(ParseResult parsed, Terminal terminal, Func<string> json, Action table)
+    {
+        if (parsed.GetValue(Json))
+        {
+            terminal.Out.WriteLine(json());
+        }
+        else
+        {
+            table();
+        }
+
+        return ExitCode.Done;
+    }
+
     /// <summary>How to run models; one that rounds to BF16 has a BF16 cache where none was asked for.</summary>
     public EvaluationSettings Settings(ParseResult parsed)
     {
