@@ -7,6 +7,7 @@ using Bitsmith.Evaluation.Tasks;
 using Bitsmith.Models.Generation;
 using Bitsmith.Models.Images;
 using Bitsmith.Models.Text.Templates;
+using Bitsmith.Publishing.Cards;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.InstructionSets;
@@ -29,6 +30,8 @@ internal static class Application
         root.Subcommands.Add(RunCommand.Create(terminal));
         root.Subcommands.Add(ChatCommand.Create(terminal));
         root.Subcommands.Add(EvalCommand.Create(terminal));
+        root.Subcommands.Add(CompareCommand.Create(terminal));
+        root.Subcommands.Add(CardCommand.Create(terminal));
         root.Subcommands.Add(BenchCommand.Create(terminal));
         root.Subcommands.Add(DoctorCommand.Create(terminal));
         return root;
@@ -74,8 +77,9 @@ internal static class Application
         catch (Exception problem) when (Explain(problem) is { } code)
         {
             bool canResume = parsed.CommandResult.Command.Name is QuantizeCommand.Name or ImatrixCommand.Name;
+            bool keeps = parsed.CommandResult.Command.Name == CompareCommand.Name;
             await terminal.Error.WriteLineAsync(code == ExitCode.Interrupted
-                ? $"bitsmith: interrupted.{(canResume ? " Repeat the command with --resume to go on." : string.Empty)}"
+                ? $"bitsmith: interrupted.{(canResume ? " Repeat the command with --resume to go on." : keeps ? " Repeat the command to go on." : string.Empty)}"
                 : $"bitsmith: {problem.Message}").ConfigureAwait(false);
             return code;
         }
@@ -87,7 +91,7 @@ internal static class Application
         OperationCanceledException => ExitCode.Interrupted,
         ImageException { Problem: ImageProblem.Unsuitable } => ExitCode.WrongRequest,
         CheckpointException or ImageException or NonFiniteLogitsException => ExitCode.BrokenInput,
-        RecipeException or RequestException or ModulePatternException or PromptTooLongException or ItemTooLongException => ExitCode.WrongRequest,
+        RecipeException or RequestException or ModulePatternException or PromptTooLongException or ItemTooLongException or CardException => ExitCode.WrongRequest,
         JobException or TemplateException => ExitCode.Failed,
         IOException or UnauthorizedAccessException => ExitCode.Failed,
         _ => null,

@@ -37,8 +37,21 @@ public sealed class LanguageModel
     /// <summary>The decoder layers, in order.</summary>
     public IReadOnlyList<IDecoderLayer> Layers { get; }
 
-    /// <summary>Bytes that a token reads of embeddings, layers and head, in their stored form; of experts all are counted.</summary>
-    public long WeightBytes => Layers.SelectMany(layer => layer.Linears).Append(new Linear("lm_head", head, [])).Sum(linear => linear.Weight.Bytes);
+    /// <summary>What a token costs in Linears, the head included: of experts those that it passes.</summary>
+    public TokenCost CostPerToken
+    {
+        get
+        {
+            TokenCost cost = new(head.Bytes, 2.0 * head.Rows * head.Columns);
+            foreach (Linear linear in Layers.SelectMany(layer => layer.Linears))
+            {
+                double share = Config.Moe is { } moe && linear.Name.Contains(".mlp.experts.", StringComparison.Ordinal) ? (double)moe.NumExpertsPerTok / moe.NRoutedExperts : 1;
+                cost = new TokenCost(cost.Bytes + (share * linear.Weight.Bytes), cost.Operations + (share * 2 * linear.Weight.Rows * linear.Weight.Columns));
+            }
+
+            return cost;
+        }
+    }
 
     /// <summary>Builds the model over open weights, which must stay open while it is used.</summary>
     /// <param name="weights">The weights.</param>
@@ -187,3 +200,8 @@ public sealed class LanguageModel
         return logits;
     }
 }
+
+/// <summary>What a token costs.</summary>
+/// <param name="Bytes">Bytes of weights that it reads, in their stored form.</param>
+/// <param name="Operations">Products and additions with them.</param>
+public readonly record struct TokenCost(double Bytes, double Operations);

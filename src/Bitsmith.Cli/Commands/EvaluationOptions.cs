@@ -17,6 +17,12 @@ internal sealed class EvaluationOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
+        AddSettingsTo(command);
+    }
+
+    /// <summary>Adds how models are run, for a verb that names them otherwise.</summary>
+    public void AddSettingsTo(Command command)
+    {
         foreach (Option option in (Option[])[activations, cacheType, threads, Json])
         {
             command.Options.Add(option);

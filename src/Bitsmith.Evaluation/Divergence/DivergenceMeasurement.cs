@@ -1,9 +1,5 @@
 using Bitsmith.Checkpoints;
-using Bitsmith.Evaluation.Perplexity;
 using Bitsmith.Evaluation.Texts;
-using Bitsmith.Tensors.InstructionSets;
-using Bitsmith.Tensors.Matrices;
-using Bitsmith.Tensors.Threading;
 
 namespace Bitsmith.Evaluation.Divergence;
 
@@ -29,9 +25,8 @@ public static class DivergenceMeasurement
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(baseModel);
         ArgumentNullException.ThrowIfNull(chunks);
-        RequireVocabulary(model, baseModel.Language.Config.VocabSize, baseModel.Conditions.Model);
-        using BaseModel reference = new(baseModel, chunks.BeginningWith(baseModel.Tokenizer.First), save);
-        return Run(model, reference, chunks.BeginningWith(model.Tokenizer.First), clock, progress, cancellationToken) with { Base = baseModel.Conditions };
+        using BaseModel reference = new(baseModel, chunks, save);
+        return Run(model, reference, chunks, clock, progress, cancellationToken) with { Base = baseModel.Conditions };
     }
 
     /// <summary>Runs the chunks of a file of a base model's log-probabilities through a model.</summary>
@@ -47,138 +42,28 @@ public static class DivergenceMeasurement
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(baseLogits);
         TextChunks chunks = baseLogits.Chunks(model.Tokenizer.First);
-        RequireVocabulary(model, baseLogits.VocabularySize, chunks.Source);
-        return Run(model, new BaseFile(baseLogits, model.Settings.Compute), chunks, clock, progress, cancellationToken) with { BaseLogits = chunks.Source };
-    }
-
-    private static void RequireVocabulary(EvaluatedModel model, int vocabulary, string other)
-    {
-        if (model.Language.Config.VocabSize != vocabulary)
-        {
-            throw new CheckpointException(model.Conditions.Model, $"has a vocabulary of {model.Language.Config.VocabSize}, {other} one of {vocabulary}. Only models with the same tokens can be compared.");
-        }
+        return Run(model, new BaseFile(baseLogits, chunks.Source, model.Settings.Compute), chunks, clock, progress, cancellationToken) with { BaseLogits = chunks.Source };
     }
 
     private static DivergenceReport Run(
         EvaluatedModel model, IBaseDistributions reference, TextChunks chunks, TimeProvider clock, IProgress<DivergenceProgress>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(clock);
-        int vocabulary = model.Language.Config.VocabSize, most = ScoredChunks.RowsAtOnce(vocabulary);
-        using ScoredChunks scored = new(model, chunks);
-        float[] logits = GC.AllocateUninitializedArray<float>(most * vocabulary), expected = GC.AllocateUninitializedArray<float>(logits.Length);
-        int[] next = new int[most];
-        TokenDivergence[] found = new TokenDivergence[most];
         DivergenceSum sum = new();
         long start = clock.GetTimestamp();
-        foreach (ChunkPass part in ChunkPass.Of(chunks, ScoredChunks.PassTokens))
+        foreach (PassDivergences found in SideBySide.Run([model], reference, chunks, 0, cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            scored.Run(part);
-            reference.Run(part);
-            for (int first = 0; first < part.Rows; first += most)
+            for (int row = 0; row < found.Part.Rows; row++)
             {
-                int rows = Math.Min(most, part.Rows - first);
-                scored.Logits(first, rows, logits.AsMemory(0, rows * vocabulary));
-                reference.Read(part, first, rows, expected.AsMemory(0, rows * vocabulary));
-                part.NextTokens(chunks, first, next.AsSpan(0, rows));
-                model.Settings.Compute.Run(rows, new Scoring(expected, reference.AreLogits, logits, vocabulary, next, found, model.Settings.Compute.InstructionSet));
-                for (int row = 0; row < rows; row++)
+                sum.Add(found.OfModels[0][row]);
+                if (found.Part.EndsChunk(row, chunks))
                 {
-                    model.RequireNumber(found[row].Loss, part, first + row);
-                    reference.RequireNumber(found[row].BaseLoss, part, first + row);
-                    sum.Add(found[row]);
-                    if (part.EndsChunk(first + row, chunks))
-                    {
-                        progress?.Report(new DivergenceProgress(part.PlaceOf(first + row).Chunk + 1, chunks.Count, sum.Perplexity, sum.LogRatio, sum.Mean, sum.RmsShift, sum.SameTop));
-                    }
+                    progress?.Report(new DivergenceProgress(found.Part.PlaceOf(row).Chunk + 1, chunks.Count, sum.Perplexity, sum.LogRatio, sum.Mean, sum.RmsShift, sum.SameTop));
                 }
             }
         }
 
         double seconds = clock.GetElapsedTime(start).TotalSeconds;
         return new DivergenceReport(model.Conditions, null, null, TextConditions.Of(chunks), sum.Statistics(), seconds, (double)chunks.Count * chunks.Size / seconds);
-    }
-
-    /// <summary>Where the base model's distributions come from.</summary>
-    private interface IBaseDistributions
-    {
-        /// <summary>True for logits, false for a file's log-probabilities.</summary>
-        bool AreLogits { get; }
-
-        void Run(in ChunkPass part);
-
-        /// <summary>Of scored rows of the pass that was run last, [rows × V].</summary>
-        void Read(in ChunkPass part, int first, int rows, Memory<float> target);
-
-        void RequireNumber(double loss, in ChunkPass part, int row);
-    }
-
-    private sealed class BaseModel(EvaluatedModel model, TextChunks chunks, LogitsFileWriter? save) : IBaseDistributions, IDisposable
-    {
-        private readonly ScoredChunks scored = new(model, chunks);
-        private byte[] records = [];
-
-        public bool AreLogits => true;
-
-        public void Run(in ChunkPass part) => scored.Run(part);
-
-        public void Read(in ChunkPass part, int first, int rows, Memory<float> target)
-        {
-            scored.Logits(first, rows, target);
-            if (save is not null)
-            {
-                int bytes = save.RecordBytes * rows;
-                records = records.Length < bytes ? new byte[bytes] : records;
-                model.Settings.Compute.Run(rows, new Encoding(target, target.Length / rows, records, save.RecordBytes, model.Settings.Compute.InstructionSet));
-                save.Append(records.AsSpan(0, bytes));
-            }
-        }
-
-        public void RequireNumber(double loss, in ChunkPass part, int row) => model.RequireNumber(loss, part, row);
-
-        public void Dispose() => scored.Dispose();
-    }
-
-    private sealed class BaseFile(LogitsFile file, ComputeOptions compute) : IBaseDistributions
-    {
-        public bool AreLogits => false;
-
-        public void Run(in ChunkPass part)
-        {
-        }
-
-        public void Read(in ChunkPass part, int first, int rows, Memory<float> target) => compute.Run(rows, new Reading(file, part, first, target, compute.InstructionSet));
-
-        // The file has checked its records.
-        public void RequireNumber(double loss, in ChunkPass part, int row)
-        {
-        }
-    }
-
-    private readonly struct Scoring(float[] expected, bool areLogits, float[] logits, int vocabulary, int[] next, TokenDivergence[] found, InstructionSet instructionSet) : IParallelWork
-    {
-        public void Run(int task)
-        {
-            ReadOnlySpan<float> left = expected.AsSpan(task * vocabulary, vocabulary), right = logits.AsSpan(task * vocabulary, vocabulary);
-            found[task] = areLogits ? TokenDivergence.OfLogits(left, right, next[task], instructionSet) : TokenDivergence.OfKnown(left, right, next[task], instructionSet);
-        }
-    }
-
-    private readonly struct Reading(LogitsFile file, ChunkPass part, int first, Memory<float> target, InstructionSet instructionSet) : IParallelWork
-    {
-        public void Run(int task)
-        {
-            (int chunk, int position) = part.PlaceOf(first + task);
-            file.Read(chunk, position, target.Span.Slice(task * file.VocabularySize, file.VocabularySize), instructionSet);
-        }
-    }
-
-    private readonly struct Encoding(Memory<float> logits, int vocabulary, byte[] records, int recordBytes, InstructionSet instructionSet) : IParallelWork
-    {
-        public void Run(int task)
-        {
-            ReadOnlySpan<float> row = logits.Span.Slice(task * vocabulary, vocabulary);
-            LogitsFileWriter.Encode(row, TokenLoss.Of(row, 0, instructionSet), records.AsSpan(task * recordBytes, recordBytes), instructionSet);
-        }
     }
 }

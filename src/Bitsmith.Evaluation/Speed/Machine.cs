@@ -25,10 +25,11 @@ public static class Machine
     /// <param name="clock">Tells the time.</param>
     /// <param name="progress">Told what is measured next.</param>
     /// <param name="cancellationToken">Stops between passes.</param>
-    public static MachineReport Examine(TimeProvider clock, IProgress<string>? progress, CancellationToken cancellationToken)
+    /// <param name="onlyThreads">Measure with so many threads alone; null for one and for all cores.</param>
+    public static MachineReport Examine(TimeProvider clock, IProgress<string>? progress, CancellationToken cancellationToken, int? onlyThreads = null)
     {
         int cores = Environment.ProcessorCount;
-        int[] threads = cores == 1 ? [1] : [1, cores];
+        int[] threads = onlyThreads is int only ? [only] : cores == 1 ? [1] : [1, cores];
         IReadOnlyList<CacheReport> caches = ReadCaches("/sys/devices/system/cpu/cpu0/cache");
         MemoryReport memory = ReadMemory("/proc/meminfo");
         long array = ArrayBytes(caches, memory);

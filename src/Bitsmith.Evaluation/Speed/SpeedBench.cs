@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Inspection;
 using Bitsmith.Models;
@@ -24,28 +25,81 @@ public static class SpeedBench
     /// <exception cref="CheckpointException">It is no checkpoint that can be run.</exception>
     public static SpeedReport Run(string path, SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
     {
+        using ModelWeights weights = Open(path, settings, out LanguageModel model, out SpeedReport report);
+        return report with { Results = Measure(model, settings, clock, progress, cancellationToken) };
+    }
+
+    /// <summary>Opens a model and measures it, then the machine itself, to say what share of its bandwidth and peak was reached.</summary>
+    /// <inheritdoc cref="Run" path="/param"/>
+    /// <exception cref="CheckpointException">It is no checkpoint that can be run.</exception>
+    public static SpeedReport RunBesideMachine(string path, SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
+    {
+        using ModelWeights weights = Open(path, settings, out LanguageModel model, out SpeedReport report);
+        IReadOnlyList<SpeedResult> results = Measure(model, settings, clock, progress, cancellationToken);
+        using Process process = Process.GetCurrentProcess();
+        long memory = process.PeakWorkingSet64;
+        string kind = PeakKind(model, ComputeOptions.On(settings.Threads, settings.ExactActivations));
+        MachineReport machine = Machine.Examine(clock, null, cancellationToken, settings.Threads);
+        double? bandwidth = machine.Bandwidth.BytesPerSecond.LastOrDefault()?.Best, peak = machine.Peaks.FirstOrDefault(one => one.Kind == kind)?.OperationsPerSecond[^1].Best;
+        TokenCost cost = model.CostPerToken;
+        return report with
+        {
+            PeakMemoryBytes = memory,
+            Bandwidth = bandwidth,
+            Peak = peak,
+            PeakKind = peak is null ? null : kind,
+            Results = [.. results.Select(result => result with
+            {
+                BandwidthShare = result.PromptTokens == 0 ? cost.Bytes * result.TokensPerSecond / bandwidth : null,
+                PeakShare = result.GeneratedTokens == 0 ? cost.Operations * result.TokensPerSecond / peak : null,
+            })],
+        };
+    }
+
+    /// <summary>The arithmetic that most operations of the Linears use.</summary>
+    private static string PeakKind(LanguageModel model, ComputeOptions compute) => model.Layers
+        .SelectMany(layer => layer.Linears)
+        .GroupBy(linear => linear.Weight.InputPrecision(compute), (precision, linears) => (Precision: precision, Elements: linears.Sum(linear => (long)linear.Weight.Rows * linear.Weight.Columns)))
+        .MaxBy(kind => kind.Elements).Precision switch
+    {
+        "bf16" => "bf16_dot",
+        "f32" => "f32_fma",
+        _ => "int8_dot",
+    };
+
+    private static ModelWeights Open(string path, SpeedSettings settings, out LanguageModel model, out SpeedReport report)
+    {
         ArgumentNullException.ThrowIfNull(settings);
         CheckpointSummary summary = CheckpointSummary.Create(path);
-        using ModelWeights weights = ModelWeights.Open(path);
-        ComputeOptions compute = ComputeOptions.On(settings.Threads, settings.ExactActivations);
-        LanguageModel model = LanguageModel.Create(weights, compute, settings.ExactActivations);
-        return new SpeedReport(
-            path,
-            summary.ModelType,
-            summary.Parameters,
-            summary.TensorBytes,
-            summary.Quantization,
-            settings.ExactActivations ? "exact" : "scheme",
-            compute.BFloat16Inputs ? "bf16" : "f32",
-            settings.CacheType.SafetensorsName().ToLowerInvariant(),
-            settings.Threads,
-            compute.InstructionSet.ToString().ToLowerInvariant(),
-            GenerationSession.PassTokens,
-            settings.Repetitions,
-            settings.Seed,
-            Machine.CpuName,
-            Machine.Version,
-            Measure(model, settings, clock, progress, cancellationToken));
+        ModelWeights weights = ModelWeights.Open(path);
+        try
+        {
+            ComputeOptions compute = ComputeOptions.On(settings.Threads, settings.ExactActivations);
+            model = LanguageModel.Create(weights, compute, settings.ExactActivations);
+            report = new SpeedReport(
+                path,
+                summary.ModelType,
+                summary.Parameters,
+                summary.TensorBytes,
+                summary.Quantization,
+                settings.ExactActivations ? "exact" : "scheme",
+                compute.BFloat16Inputs ? "bf16" : "f32",
+                settings.CacheType.SafetensorsName().ToLowerInvariant(),
+                settings.Threads,
+                compute.InstructionSet.ToString().ToLowerInvariant(),
+                GenerationSession.PassTokens,
+                settings.Repetitions,
+                settings.Seed,
+                Machine.CpuName,
+                Machine.Version,
+                []);
+            return weights;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Measures an open model.</summary>

@@ -12,6 +12,12 @@ namespace Bitsmith.Evaluation.Speed;
 /// <param name="Runs">Tokens per second of each run.</param>
 public sealed record SpeedResult(string Test, int PromptTokens, int GeneratedTokens, double TokensPerSecond, double StandardDeviation, IReadOnlyList<double> Runs)
 {
+    /// <summary>Of a test that only generates: the bytes of weights that its tokens read in a second, over the memory bandwidth that was measured; else null.</summary>
+    public double? BandwidthShare { get; init; }
+
+    /// <summary>Of a test that only reads a prompt: the operations of its Linears in a second, over the peak that was measured of the arithmetic that most of them use; else null.</summary>
+    public double? PeakShare { get; init; }
+
     /// <summary>Sums up the runs of a test.</summary>
     /// <param name="test">The test.</param>
     /// <param name="runs">Tokens per second of each run, at least one.</param>
@@ -60,6 +66,18 @@ public sealed record SpeedReport(
     string Version,
     IReadOnlyList<SpeedResult> Results)
 {
+    /// <summary>The most memory that the process has held, weights mapped from their file included; null where other work ran in it too.</summary>
+    public long? PeakMemoryBytes { get; init; }
+
+    /// <summary>Bytes per second that this machine was measured to read with these threads; null where it was not.</summary>
+    public double? Bandwidth { get; init; }
+
+    /// <summary>Operations per second that it was measured to do with them, in the arithmetic that most Linears use; null where it was not.</summary>
+    public double? Peak { get; init; }
+
+    /// <summary>That arithmetic: <c>f32_fma</c>, <c>bf16_dot</c> or <c>int8_dot</c>.</summary>
+    public string? PeakKind { get; init; }
+
     /// <summary>The report as JSON, under stable names.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, SpeedJson.Default.SpeedReport);
 }

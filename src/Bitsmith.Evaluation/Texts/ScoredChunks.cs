@@ -35,10 +35,11 @@ internal readonly record struct ChunkPass(int Chunk, int Chunks, int Start, int 
     /// <summary>Cuts chunks into passes. The last token of a chunk predicts nothing and is not run.</summary>
     /// <param name="chunks">The chunks.</param>
     /// <param name="tokens">Most tokens of a pass.</param>
-    public static IEnumerable<ChunkPass> Of(TextChunks chunks, int tokens)
+    /// <param name="firstChunk">The chunk to begin with.</param>
+    public static IEnumerable<ChunkPass> Of(TextChunks chunks, int tokens, int firstChunk = 0)
     {
         int length = chunks.Size - 1, together = Math.Max(1, tokens / chunks.Size), most = Math.Min(tokens, length);
-        for (int chunk = 0; chunk < chunks.Count; chunk += together)
+        for (int chunk = firstChunk; chunk < chunks.Count; chunk += together)
         {
             for (int start = 0; start < length; start += most)
             {

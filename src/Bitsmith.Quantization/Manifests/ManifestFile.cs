@@ -35,6 +35,19 @@ public static class ManifestFile
     /// <exception cref="CheckpointException">It is missing or not well formed, or its digest does not fit its content.</exception>
     public static GgufManifest LoadGguf(string path) => Load(path, JobJson.Default.GgufManifest, GgufManifest.CurrentFormat, manifest => (manifest.Format, manifest.Digest));
 
+    /// <summary>Records a file of a result that was replaced on purpose, or came later, so that verification knows it.</summary>
+    /// <param name="folder">The result.</param>
+    /// <param name="file">The file, relative to it.</param>
+    /// <exception cref="CheckpointException">The manifest is damaged.</exception>
+    /// <exception cref="JobException">The system refused.</exception>
+    public static void Record(string folder, string file)
+    {
+        string path = Path.Combine(folder, Manifest.FileName);
+        Manifest manifest = Load(path);
+        FileDigest digest = FileHash.Compute(Path.Combine(folder, file)) with { File = file };
+        DurableFile.WriteAtomically(path, Write(manifest with { Output = [.. manifest.Output.Where(known => known.File != file).Append(digest).OrderBy(known => known.File, StringComparer.Ordinal)] }));
+    }
+
     private static byte[] WithDigest(string json)
     {
         string text = json.ReplaceLineEndings("\n") + "\n";

@@ -19,6 +19,15 @@ public static class GgufVerifier
     // Beyond this a tensor is no nearer to the base than zeros are: of another model, or with its rows in another order.
     private const double MostRelativeRmse = 1;
 
+    /// <summary>Runs the packaging checks alone, from the file's header.</summary>
+    /// <param name="path">The file; of a split one, any of its files.</param>
+    /// <exception cref="CheckpointException">It is broken.</exception>
+    public static IReadOnlyList<CheckResult> Check(string path)
+    {
+        using GgufModel model = GgufModel.Open(path);
+        return GgufChecks.Run(model);
+    }
+
     /// <summary>Verifies.</summary>
     /// <param name="path">The file, or any file of a split one.</param>
     /// <param name="baseModel">The source, a Hugging Face folder or a GGUF file; null to leave the comparison out.</param>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Bitsmith.Evaluation.Speed;
 using Bitsmith.Models;
@@ -5,6 +6,7 @@ using Bitsmith.Models.Weights;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
+using CsvHelper;
 
 namespace Bitsmith.Evaluation.Tests.Speed;
 
@@ -55,15 +57,52 @@ public sealed class SpeedBenchTests
 
         JsonElement json = JsonDocument.Parse(report.ToJson()).RootElement;
         Assert.Equal(
-            ["model", "model_type", "parameters", "weight_bytes", "quantization", "activations", "inputs", "cache_type", "threads", "instruction_set", "pass_tokens", "repetitions", "seed", "cpu", "version", "results"],
+            ["model", "model_type", "parameters", "weight_bytes", "quantization", "activations", "inputs", "cache_type", "threads", "instruction_set", "pass_tokens", "repetitions", "seed", "cpu", "version", "results", "peak_memory_bytes", "bandwidth", "peak", "peak_kind"],
             json.EnumerateObject().Select(property => property.Name));
         Assert.Equal(("glm4", "scheme", 2, 2, 5), (json.GetProperty("model_type").GetString(), json.GetProperty("activations").GetString(), json.GetProperty("threads").GetInt32(), json.GetProperty("repetitions").GetInt32(), json.GetProperty("seed").GetInt32()));
         Assert.Equal(Cpu.Default.ToString(), json.GetProperty("instruction_set").GetString(), ignoreCase: true);
         Assert.Equal(("bf16", ComputeOptions.Fastest.BFloat16Inputs ? "bf16" : "f32"), (json.GetProperty("cache_type").GetString(), json.GetProperty("inputs").GetString()));
         JsonElement first = json.GetProperty("results")[0];
-        Assert.Equal(["test", "prompt_tokens", "generated_tokens", "tokens_per_second", "standard_deviation", "runs"], first.EnumerateObject().Select(property => property.Name));
+        Assert.Equal(["test", "prompt_tokens", "generated_tokens", "tokens_per_second", "standard_deviation", "runs", "bandwidth_share", "peak_share"], first.EnumerateObject().Select(property => property.Name));
         Assert.Equal(2, first.GetProperty("runs").GetArrayLength());
         Assert.All(report.Results, result => Assert.All(result.Runs, run => Assert.True(run > 0 && double.IsFinite(run))));
+    }
+
+    [Fact]
+    public void A_report_in_markdown_and_csv_has_a_line_for_each_test_and_reads_back()
+    {
+        SpeedReport report = SpeedBench.Run(Model, new SpeedSettings([new(4, 0), new(0, 2), new(3, 2)], 1, 2), TimeProvider.System, null, TestContext.Current.CancellationToken);
+        report = report with { Model = "a|b, \"c\".gguf", PeakMemoryBytes = 5 << 20, Bandwidth = 1e10, Results = [.. report.Results.Select(result => result with { BandwidthShare = result.PromptTokens == 0 ? 0.5 : null })] };
+        string[] markdown = report.ToMarkdown().TrimEnd().Split('\n');
+        Assert.Equal(2 + 3, markdown.Length);
+        Assert.StartsWith("| model | size | params | backend | threads | test | t/s |", markdown[0], StringComparison.Ordinal);
+        Assert.All(markdown, line => Assert.Equal(11, line.Replace("\\|", string.Empty, StringComparison.Ordinal).Count(letter => letter == '|')));
+        Assert.Contains("50.0 %", markdown[3], StringComparison.Ordinal);
+        using CsvReader csv = CsvReader.Create(new StringReader(report.ToCsv()), new CsvReaderOptions { HasHeader = false, Separator = ',' });
+        List<string[]> rows = [];
+        while (csv.Read())
+        {
+            rows.Add(csv.Current.ToArray());
+        }
+
+        int Column(string name) => Array.IndexOf(rows[0], name);
+        Assert.Equal(["pp4", "tg2", "pp3+tg2"], rows.Skip(1).Select(row => row[Column("test")]));
+        Assert.Equal((report.Model, "0.5", ""), (rows[2][Column("model_filename")], rows[2][Column("bandwidth_share")], rows[1][Column("bandwidth_share")]));
+        Assert.Equal(report.Results[2].TokensPerSecond, double.Parse(rows[3][Column("avg_ts")], CultureInfo.InvariantCulture));
+    }
+
+    [Fact]
+    public void Shares_are_of_what_the_machine_was_measured_to_do()
+    {
+        SpeedReport report = SpeedBench.RunBesideMachine(Model, new SpeedSettings([new(64, 0), new(0, 4), new(8, 4)], 1, 2), TimeProvider.System, null, TestContext.Current.CancellationToken);
+        Assert.True(report.PeakMemoryBytes > report.WeightBytes);
+        Assert.Contains(report.PeakKind, (string[])["f32_fma", "bf16_dot"]);
+        using ModelWeights weights = ModelWeights.Open(Model);
+        TokenCost cost = LanguageModel.Create(weights, new ComputeOptions(2, Cpu.Default)).CostPerToken;
+        (SpeedResult prompt, SpeedResult generation, SpeedResult both) = (report.Results[0], report.Results[1], report.Results[2]);
+        Assert.Equal(cost.Operations * prompt.TokensPerSecond / report.Peak!.Value, prompt.PeakShare!.Value, 1e-9);
+        Assert.Equal(cost.Bytes * generation.TokensPerSecond / report.Bandwidth!.Value, generation.BandwidthShare!.Value, 1e-9);
+        Assert.Equal((null, null, null, null), (prompt.BandwidthShare, generation.PeakShare, both.BandwidthShare, both.PeakShare));
     }
 
     private static IReadOnlyList<SpeedResult> Measure(SpeedSettings settings, TimeProvider clock, IProgress<SpeedProgress>? progress, CancellationToken cancellationToken)
