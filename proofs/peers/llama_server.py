@@ -34,8 +34,13 @@ def serve(file, options=()):
 
             yield ask
         finally:
+            # llama-server 0.7.0 now and then loses the request to end.
             server.terminate()
-            server.wait()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
 
 
 def next_token(file, prompts, vocabulary, answer_with=None, options=()):
