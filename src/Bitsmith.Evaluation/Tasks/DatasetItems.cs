@@ -26,7 +26,7 @@ internal static partial class DatasetItems
         string format = Path.GetExtension(path).ToLowerInvariant() switch { ".csv" => "CSV", ".parquet" => "Parquet", _ => "JSON" };
         return new ItemFile(
             items, $"published data set, {format}", task == EvaluationTask.HellaSwag ? ItemDraw.Shuffled : ItemDraw.Some,
-            task is EvaluationTask.HellaSwag or EvaluationTask.WinoGrande ? [] : [$"{path}: questions are put as '{Template.Replace("\n", "\\n", StringComparison.Ordinal)}'."]);
+            task is EvaluationTask.HellaSwag or EvaluationTask.WinoGrande ? [] : [$"{Path.GetFileName(path)}: questions are put as '{Template.Replace("\n", "\\n", StringComparison.Ordinal)}'."]);
     }
 
     private static ChoiceItem Item(EvaluationTask task, RowFields row)

@@ -29,8 +29,8 @@ internal static class WinoGrandeCsv
         int count = withoutLastRow ? lines.Length - 1 : lines.Length;
         ChoiceItem[] items = [.. Enumerable.Range(0, count).Where(line => !string.IsNullOrWhiteSpace(lines[line])).Select(line => Item(path, line + 1, lines[line]))];
         string[] notes = string.IsNullOrWhiteSpace(lines[^1]) ? []
-            : withoutLastRow ? [$"{path}: the last row, line {lines.Length}, is left out, as llama-perplexity leaves it out."]
-            : [$"{path}: the last row, line {lines.Length}, counts; llama-perplexity leaves it out and has {items.Length - 1} items."];
+            : withoutLastRow ? [$"{Path.GetFileName(path)}: the last row, line {lines.Length}, is left out, as llama-perplexity leaves it out."]
+            : [$"{Path.GetFileName(path)}: the last row, line {lines.Length}, counts; llama-perplexity leaves it out and has {items.Length - 1} items."];
         return new ItemFile(items, "llama-perplexity's CSV", ItemDraw.Some, notes);
     }
 
