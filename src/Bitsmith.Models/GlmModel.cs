@@ -20,7 +20,6 @@ public sealed class GlmModel : IDisposable
     private readonly ModelWeights weights;
     private readonly ModelParts parts;
     private readonly VisionReader? vision;
-    private readonly ChatTemplate template;
 
     private GlmModel(ModelWeights weights, ComputeOptions compute, bool exactActivations)
     {
@@ -28,7 +27,7 @@ public sealed class GlmModel : IDisposable
         Language = LanguageModel.Create(weights, compute, exactActivations);
         parts = ModelParts.Of(weights);
         vision = VisionTower.Create(weights, compute) is { } tower ? new VisionReader(tower, parts.Pictures!, parts.Processors) : null;
-        (Tokenizer, template, Defaults) = (parts.Tokenizer, parts.Template, parts.Defaults);
+        (Tokenizer, Template, Defaults) = (parts.Tokenizer, parts.Template, parts.Defaults);
         RequireTokens();
     }
 
@@ -37,6 +36,9 @@ public sealed class GlmModel : IDisposable
 
     /// <summary>The tokenizer.</summary>
     public Tokenizer Tokenizer { get; }
+
+    /// <summary>The chat template.</summary>
+    public ChatTemplate Template { get; }
 
     /// <summary>generation_config.json; of a GGUF file what its metadata say.</summary>
     public SamplingSettings Defaults { get; }
@@ -92,7 +94,7 @@ public sealed class GlmModel : IDisposable
     public PreparedPrompt Prepare(JsonElement messages, IReadOnlyList<VisionInput> inputs, IReadOnlyDictionary<string, JsonElement>? templateArguments = null)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        string prompt = template.RenderChat(messages, null, addGenerationPrompt: true, templateArguments ?? new Dictionary<string, JsonElement>());
+        string prompt = Template.RenderChat(messages, null, addGenerationPrompt: true, templateArguments ?? new Dictionary<string, JsonElement>());
         if (vision is null)
         {
             return inputs.Count == 0 ? PreparedPrompt.OfTokens(Tokenizer.Encode(prompt)) : throw new ArgumentException($"{weights.Path} is a text model.", nameof(inputs));
@@ -187,12 +189,12 @@ public sealed class GlmModel : IDisposable
     private void RequireTokens()
     {
         string file = parts.TokenizerSource;
-        foreach (string marker in template.Markers)
+        foreach (string marker in Template.Markers)
         {
             if (Tokenizer.Encode(marker).Length != 1)
             {
                 throw new CheckpointException(
-                    file, $"has no token '{marker}', which the chat template ({template.Name}) writes. The model would read it as ordinary text; take both files from the same revision of the model.");
+                    file, $"has no token '{marker}', which the chat template ({Template.Name}) writes. The model would read it as ordinary text; take both files from the same revision of the model.");
             }
         }
 

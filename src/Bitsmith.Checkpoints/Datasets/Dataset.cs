@@ -39,6 +39,20 @@ public static class Dataset
         };
     }
 
+    /// <summary>Number of rows of a file; of Parquet its footer says it.</summary>
+    /// <exception cref="CheckpointException">As for <see cref="Read"/>.</exception>
+    public static long Count(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        if (!path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase))
+        {
+            return Read(path).LongCount();
+        }
+
+        using ParquetFile file = ParquetFile.Open(path);
+        return file.RowCount;
+    }
+
     private static IEnumerable<DatasetRow> JsonLines(string path)
     {
         using StreamReader reader = Open(path);
