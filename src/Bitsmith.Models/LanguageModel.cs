@@ -72,6 +72,12 @@ public sealed class LanguageModel
     public KvCache NewCache(int capacity, ElementType type = ElementType.F32) =>
         new(Config.NumHiddenLayers, Config.NumKeyValueHeads, Config.HeadDim, capacity, type);
 
+    /// <summary>An empty cache for a sequence that runs through one layer only; the caller disposes it.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="capacity">Most tokens.</param>
+    /// <param name="type">As for <see cref="NewCache"/>.</param>
+    public KvCache NewLayerCache(int layer, int capacity, ElementType type = ElementType.F32) => new(1, Config.NumKeyValueHeads, Config.HeadDim, capacity, type, layer);
+
     /// <summary>Embeddings [tokens × D].</summary>
     /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
     public float[] Embed(ReadOnlySpan<int> ids)
@@ -155,6 +161,9 @@ public sealed class LanguageModel
             linear.Weight.Release();
         }
     }
+
+    /// <summary>Lets the system take back the memory of the embedding; when tokens are embedded again, it is read from its file again.</summary>
+    public void ReleaseEmbedding() => embedding.Release();
 
     /// <summary>The final norm [tokens × D], in place.</summary>
     public void Normalize(Memory<float> hidden) => RowWork.Normalize(finalNorm, hidden, hidden, compute);

@@ -42,7 +42,7 @@ public sealed class ForwardPassTests
     }
 
     [Fact]
-    public void One_weight_is_swapped_for_a_pass_and_the_model_keeps_its_own()
+    public void Weights_are_swapped_for_a_pass_and_the_model_keeps_its_own()
     {
         using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", "tiny-glm4-moe"));
         LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Default);

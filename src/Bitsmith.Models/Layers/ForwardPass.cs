@@ -51,7 +51,7 @@ public sealed class ForwardPass : IDisposable
     private SequenceRun[] runs = [];
     private int runCount;
     private int[] integers = [];
-    private (Linear Linear, WeightMatrix Weight)? replacement;
+    private readonly Dictionary<Linear, WeightMatrix> replaced = new(ReferenceEqualityComparer.Instance);
 
     internal ForwardPass(ComputeOptions compute, IForwardObserver? observer, bool allExperts = false)
     {
@@ -63,10 +63,10 @@ public sealed class ForwardPass : IDisposable
     public ComputeOptions Compute { get; }
 
     /// <summary>Sees what flows, or null.</summary>
-    public IForwardObserver? Observer { get; }
+    public IForwardObserver? Observer { get; set; }
 
     /// <summary>Every expert runs on every token, for the observer to see; only the outputs of the chosen experts count, so that results are the same.</summary>
-    public bool AllExperts { get; }
+    public bool AllExperts { get; set; }
 
     /// <summary>New tokens of all sequences.</summary>
     public int Tokens { get; private set; }
@@ -80,9 +80,9 @@ public sealed class ForwardPass : IDisposable
     /// <summary>The inputs of the Linears at work.</summary>
     internal MatrixInput Inputs { get; } = new();
 
-    /// <summary>Uses another weight for one Linear, until the next call; null for the model's own.</summary>
+    /// <summary>Uses another weight for a Linear from now on; any number of Linears may have one.</summary>
     /// <param name="linear">The Linear.</param>
-    /// <param name="weight">A weight of the same shape.</param>
+    /// <param name="weight">A weight of the same shape; null for the model's own.</param>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     public void Replace(Linear linear, WeightMatrix? weight)
     {
@@ -92,13 +92,20 @@ public sealed class ForwardPass : IDisposable
             throw new ArgumentException($"[{weight.Rows}, {weight.Columns}] cannot stand for '{linear.Name}' [{linear.Weight.Rows}, {linear.Weight.Columns}].", nameof(weight));
         }
 
-        replacement = weight is null ? null : (linear, weight);
+        if (weight is null)
+        {
+            replaced.Remove(linear);
+        }
+        else
+        {
+            replaced[linear] = weight;
+        }
     }
 
     /// <inheritdoc/>
     public void Dispose() => Inputs.Dispose();
 
-    internal WeightMatrix WeightOf(Linear linear) => replacement is { } other && ReferenceEquals(other.Linear, linear) ? other.Weight : linear.Weight;
+    internal WeightMatrix WeightOf(Linear linear) => replaced.Count > 0 && replaced.TryGetValue(linear, out WeightMatrix? weight) ? weight : linear.Weight;
 
     /// <summary>Begins a run; makes room in the caches.</summary>
     internal void Begin(ReadOnlySpan<SequenceRun> sequences)

@@ -13,7 +13,7 @@ public sealed unsafe class KvCache : IDisposable
 {
     // One for each layer and head, heads of a layer together; each has at least the room.
     private readonly AlignedMemory[] keys, values;
-    private readonly int kvHeads, headDim;
+    private readonly int kvHeads, headDim, first;
     private int room;
     private bool disposed;
 
@@ -25,11 +25,12 @@ public sealed unsafe class KvCache : IDisposable
     /// <param name="type">
     /// What keys and values are stored as, rounded to nearest even: F32, BF16, F16, or F8_E4M3 without a scale and saturating at 448, as vLLM's fp8 cache with scale 1.
     /// </param>
+    /// <param name="first">The first of the layers.</param>
     /// <exception cref="ArgumentException">The type is none of the four.</exception>
-    public KvCache(int layers, int kvHeads, int headDim, int capacity, ElementType type = ElementType.F32)
+    public KvCache(int layers, int kvHeads, int headDim, int capacity, ElementType type = ElementType.F32, int first = 0)
     {
         KeyValueLayout.CheckType(type);
-        (this.kvHeads, this.headDim, Capacity, Type) = (kvHeads, headDim, capacity, type);
+        (this.kvHeads, this.headDim, Capacity, Type, this.first) = (kvHeads, headDim, capacity, type, first);
         (keys, values) = (new AlignedMemory[layers * kvHeads], new AlignedMemory[layers * kvHeads]);
         for (int i = 0; i < keys.Length; i++)
         {
@@ -94,7 +95,7 @@ public sealed unsafe class KvCache : IDisposable
     {
         ArgumentNullException.ThrowIfNull(other);
         ObjectDisposedException.ThrowIf(other.disposed, other);
-        if ((keys.Length, kvHeads, headDim, Type) != (other.keys.Length, other.kvHeads, other.headDim, other.Type))
+        if ((keys.Length, kvHeads, headDim, Type, first) != (other.keys.Length, other.kvHeads, other.headDim, other.Type, other.first))
         {
             throw new ArgumentException("The cache is of another shape or type.", nameof(other));
         }
@@ -127,16 +128,18 @@ public sealed unsafe class KvCache : IDisposable
     /// </summary>
     internal void Store(int layer, int head, int position, ReadOnlySpan<float> key, ReadOnlySpan<float> value, InstructionSet instructionSet)
     {
-        int index = (layer * kvHeads) + head;
+        int index = IndexOf(layer, head);
         KeyValueLayout.StoreKey(Type, KeysAt(index), position, key, instructionSet);
         KeyValueLayout.StoreValue(Type, ValuesAt(index), position, value, instructionSet);
     }
 
     /// <summary>The keys of a head, valid while the cache is neither grown, disposed nor forgotten.</summary>
-    internal ReadOnlySpan<byte> Keys(int layer, int head) => KeysAt((layer * kvHeads) + head);
+    internal ReadOnlySpan<byte> Keys(int layer, int head) => KeysAt(IndexOf(layer, head));
 
     /// <inheritdoc cref="Keys"/>
-    internal ReadOnlySpan<byte> Values(int layer, int head) => ValuesAt((layer * kvHeads) + head);
+    internal ReadOnlySpan<byte> Values(int layer, int head) => ValuesAt(IndexOf(layer, head));
+
+    private int IndexOf(int layer, int head) => ((layer - first) * kvHeads) + head;
 
     private Span<byte> KeysAt(int index) => new(keys[index].Start, checked((int)KeyValueLayout.KeyBytes(Type, headDim, room)));
 

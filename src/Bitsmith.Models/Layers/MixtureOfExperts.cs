@@ -55,16 +55,7 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
         expert.Forward(gathered, places.Length, result, pass);
         for (int i = 0; i < places.Length; i++)
         {
-            Span<float> sum = sums.Slice(places[i] / each * width, width);
-            ReadOnlySpan<float> values = result.Span.Slice(i * width, width);
-            if (pass.Compute.BFloat16Results)
-            {
-                ElementwiseKernels.AddScaledBFloat16(sum, values, weights[places[i]], pass.Compute.InstructionSet);
-            }
-            else
-            {
-                ElementwiseKernels.AddScaled(sum, values, weights[places[i]], pass.Compute.InstructionSet);
-            }
+            AddScaled(sums.Slice(places[i] / each * width, width), result.Span.Slice(i * width, width), weights[places[i]], pass);
         }
     }
 
@@ -74,7 +65,19 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
         foreach (int place in places)
         {
             Range row = (place / each * width)..((place / each * width) + width);
-            ElementwiseKernels.AddScaled(sums[row], results[row], weights[place], pass.Compute.InstructionSet);
+            AddScaled(sums[row], results[row], weights[place], pass);
+        }
+    }
+
+    private static void AddScaled(Span<float> sum, ReadOnlySpan<float> values, float weight, ForwardPass pass)
+    {
+        if (pass.Compute.BFloat16Results)
+        {
+            ElementwiseKernels.AddScaledBFloat16(sum, values, weight, pass.Compute.InstructionSet);
+        }
+        else
+        {
+            ElementwiseKernels.AddScaled(sum, values, weight, pass.Compute.InstructionSet);
         }
     }
 
