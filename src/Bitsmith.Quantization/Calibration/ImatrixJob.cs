@@ -1,12 +1,9 @@
-using System.Security.Cryptography;
-using System.Text;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Imatrix;
 using Bitsmith.Evaluation.Texts;
 using Bitsmith.Models;
 using Bitsmith.Models.Layers;
 using Bitsmith.Quantization.Jobs;
-using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Calibration;
@@ -42,7 +39,7 @@ public sealed class ImatrixJob : IDisposable
 
         statistics = new InputStatistics(options.Model, model.Language.Config, options.ProcessOutput, compute);
         added = [.. options.Added.Select(path => (path, ImportanceMatrix.Load(path)))];
-        fingerprint = Fingerprint(compute);
+        fingerprint = ModelFingerprint.Of($"{Settings(compute)}\n{options.ProcessOutput}\n{chunks.Digest} {chunks.First}", model.Language, compute);
         if (options.Resume && File.Exists(options.Output + Partial))
         {
             Restore();
@@ -133,8 +130,8 @@ public sealed class ImatrixJob : IDisposable
         float[][] hidden = [.. Enumerable.Range(done, count).Select(chunk => language.Embed(chunks.ToRun(chunk)))];
         for (int layer = 0; layer < language.Layers.Count; layer++)
         {
-            // One layer's keys and values are all that is touched; every chunk starts at position 0.
-            using KvCache cache = language.NewCache(chunks.Size, ElementType.F32);
+            // Every chunk starts at position 0.
+            using KvCache cache = language.NewLayerCache(layer, chunks.Size);
             for (int chunk = 0; chunk < count; chunk++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -183,25 +180,4 @@ public sealed class ImatrixJob : IDisposable
             options.ExactActivations ? "exact activations" : "activations as the scheme says", compute.BFloat16Inputs ? "BF16 products" : "F32 products",
             compute.InstructionSet.ToString(), $"bitsmith {QuantizationJob.Version}",
         ]);
-
-    /// <summary>What the numbers depend on: the settings, the tokens, the model's numbers, and of its weights the sizes and some rows. Paths and threads are not among it.</summary>
-    private string Fingerprint(ComputeOptions compute)
-    {
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Add($"{Settings(compute)}\n{options.ProcessOutput}\n{chunks.Digest} {chunks.First}\n{model.Language.Config}\n");
-        foreach (IDecoderLayer layer in model.Language.Layers)
-        {
-            foreach (Linear linear in layer.Linears.Take(5))
-            {
-                float[] row = new float[linear.Weight.Columns];
-                linear.Weight.Read(0, 1, row, compute.InstructionSet);
-                Add($"{linear.Name} {linear.Weight.Rows} {linear.Weight.Bytes}\n");
-                hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(row.AsSpan()));
-            }
-        }
-
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-
-        void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes(text));
-    }
 }
