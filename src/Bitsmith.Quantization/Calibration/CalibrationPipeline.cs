@@ -38,7 +38,7 @@ public sealed class CalibrationPipeline : IDisposable
             throw new RequestException($"{options.MaxMemoryBytes} bytes of memory are too few: the largest layer, its statistics and the tokens at work take {without}. Allow that much, or shorter samples.");
         }
 
-        bool inMemory = options.MaxMemoryBytes is null || without + both <= options.MaxMemoryBytes;
+        bool inMemory = without + both <= (options.MaxMemoryBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 * 3);
         PeakBytes = without + (inMemory ? both : 0);
         costs = [.. model.Layers.Select(layer => Cost(layer, model.Config.Moe, calibration.AllExperts))];
         string settings = string.Join('\n', data.Digest, calibration.Settings, calibration.AllExperts, calibration.ReplacesWeights, options.Propagation, compute.InstructionSet, compute.BFloat16Inputs, compute.BlockInputs, compute.BFloat16Results, QuantizationJob.Version);

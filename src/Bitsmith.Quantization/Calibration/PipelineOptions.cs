@@ -19,7 +19,7 @@ public sealed record PipelineOptions
     /// <summary>What the layers see.</summary>
     public Propagation Propagation { get; init; }
 
-    /// <summary>Most memory, in bytes, weights of the layer at work included; hidden states that do not fit beside the rest stay in their files. Null for no limit.</summary>
+    /// <summary>Most memory, in bytes, weights of the layer at work included; hidden states that do not fit beside the rest stay in their files. Null for three quarters of what the process may have, where hidden states are concerned.</summary>
     public long? MaxMemoryBytes { get; init; }
 
     /// <summary>Most tokens that run at once, where a sample has no more. Results do not depend on it.</summary>
