@@ -16,9 +16,9 @@ internal sealed class EncodeCase
     private readonly BlockShape block;
     private readonly byte[] weights, codes, scales;
     private readonly QuantizationError[] errors, libraryErrors;
-    private readonly Fp8Encoder encoder;
+    private readonly WeightEncoder encoder;
 
-    public EncodeCase(Fp8Encoder encoder, int columns, int blockSide)
+    public EncodeCase(WeightEncoder encoder, int columns, int blockSide)
     {
         this.encoder = encoder;
         this.columns = columns;
@@ -29,7 +29,7 @@ internal sealed class EncodeCase
         codes = new byte[Rows * columns];
         scales = new byte[gridRows * gridColumns * ElementType.BF16.Bytes()];
         errors = new QuantizationError[gridRows];
-        libraryErrors = new QuantizationError[encoder == Fp8Encoder.Best ? gridRows : 0];
+        libraryErrors = new QuantizationError[encoder == WeightEncoder.Best ? gridRows : 0];
     }
 
     public static long BytesOf(int columns) => (long)Rows * columns * ElementType.BF16.Bytes();

@@ -29,7 +29,7 @@ public class Fp8BestEncodeBenchmark : ISourceBytes
 
     /// <summary>Makes the weights.</summary>
     [GlobalSetup]
-    public void Prepare() => work = new EncodeCase(Fp8Encoder.Best, Columns, Block);
+    public void Prepare() => work = new EncodeCase(WeightEncoder.Best, Columns, Block);
 
     /// <summary>Encodes the band.</summary>
     [Benchmark]

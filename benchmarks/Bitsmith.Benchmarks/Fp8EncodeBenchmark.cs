@@ -29,7 +29,7 @@ public class Fp8EncodeBenchmark : ISourceBytes
 
     /// <summary>Makes the weights.</summary>
     [GlobalSetup]
-    public void Prepare() => work = new EncodeCase(Fp8Encoder.Library, Columns, Block);
+    public void Prepare() => work = new EncodeCase(WeightEncoder.Library, Columns, Block);
 
     /// <summary>Encodes the band.</summary>
     [Benchmark]

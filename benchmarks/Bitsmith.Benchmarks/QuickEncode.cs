@@ -65,11 +65,11 @@ internal static class QuickEncode
         codes.AsSpan().Fill(1);
         for (Stopwatch warm = Stopwatch.StartNew(); warmUp && warm.Elapsed < WarmUp;)
         {
-            Fp8Block.Encode(Fp8Encoder.Library, tensor.Type, weights, rows, columns, block, codes, scales, errors, []);
+            Fp8Block.Encode(WeightEncoder.Library, tensor.Type, weights, rows, columns, block, codes, scales, errors, []);
         }
 
         clock.Start();
-        Fp8Block.Encode(Fp8Encoder.Library, tensor.Type, weights, rows, columns, block, codes, scales, errors, []);
+        Fp8Block.Encode(WeightEncoder.Library, tensor.Type, weights, rows, columns, block, codes, scales, errors, []);
         clock.Stop();
     }
 }

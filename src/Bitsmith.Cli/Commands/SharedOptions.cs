@@ -25,7 +25,7 @@ internal sealed class SharedOptions
 
     public Option<bool> Fix { get; } = new("--fix") { Description = "Make the repairs of the packaging checks, and keep weights as they are that transformers would misread." };
 
-    public Option<Fp8Encoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default). best: the scales of least squared error." };
+    public Option<WeightEncoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default). best: the scales of least squared error." };
 
     public Option<long?> MaxShardSize { get; } = CommonOptions.Size("--max-shard-size", "Largest weight file, for example 5GB (the default for folders; GGUF results are one file without it).");
 
@@ -69,7 +69,7 @@ internal sealed class SharedOptions
             Model = parsed.GetRequiredValue(Model),
             Output = output,
             Recipe = recipe with { Ignore = [.. recipe.Ignore, .. parsed.GetValue(Ignore) ?? []] },
-            Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? Fp8Encoder.Library,
+            Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? WeightEncoder.Library,
             MaxShardBytes = parsed.GetValue(MaxShardSize) ?? manifest?.Options.MaxShardBytes ?? JobOptions.DefaultMaxShardBytes,
             Threads = parsed.GetValue(Threads),
             Fix = parsed.GetValue(Fix) || manifest?.Options.Fix == true,

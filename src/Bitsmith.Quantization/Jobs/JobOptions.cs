@@ -19,7 +19,7 @@ public sealed record JobOptions
     public required Recipe Recipe { get; init; }
 
     /// <summary>How scales and codes are chosen.</summary>
-    public Fp8Encoder Encoder { get; init; } = Fp8Encoder.Library;
+    public WeightEncoder Encoder { get; init; } = WeightEncoder.Library;
 
     /// <summary>Limit of a weight file in bytes.</summary>
     public long MaxShardBytes { get; init; } = DefaultMaxShardBytes;

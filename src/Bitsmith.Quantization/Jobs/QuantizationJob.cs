@@ -271,7 +271,7 @@ public sealed class QuantizationJob : IDisposable
         Dictionary<string, PlanRow> rows = Plan.Rows.Where(row => row.IsEncoded).ToDictionary(row => row.Source.Name);
         List<TensorLoss> losses = [.. journal.Shards.SelectMany(shard => shard.Tensors)];
         QuantizationError total = losses.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Error);
-        QuantizationError? library = options.Encoder == Fp8Encoder.Best
+        QuantizationError? library = options.Encoder == WeightEncoder.Best
             ? losses.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Library!.Value)
             : null;
         TensorReport overall = TensorReport.Create(string.Empty, string.Empty, 0, total, library);

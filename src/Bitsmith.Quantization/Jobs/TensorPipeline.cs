@@ -21,7 +21,7 @@ internal sealed class TensorPipeline
 {
     private readonly ReadSchedule schedule;
     private readonly string output;
-    private readonly Fp8Encoder encoder;
+    private readonly WeightEncoder encoder;
     private readonly Journal journal;
     private readonly IProgress<JobProgress>? progress;
     private readonly long totalBytes;
@@ -35,7 +35,7 @@ internal sealed class TensorPipeline
     private readonly SourcePrefix? expectedPrefix;
 
     public TensorPipeline(
-        ReadSchedule schedule, string output, Fp8Encoder encoder, Journal journal, IProgress<JobProgress>? progress)
+        ReadSchedule schedule, string output, WeightEncoder encoder, Journal journal, IProgress<JobProgress>? progress)
     {
         this.schedule = schedule;
         this.output = output;
@@ -158,7 +158,7 @@ internal sealed class TensorPipeline
             int columns = (int)row.Source.Shape[1];
             BlockShape block = row.Group!.Block;
             (int gridRows, int gridColumns) = block.GridOf(step.Rows, columns);
-            chunk.Prepare(step.Rows * columns, gridRows * gridColumns * (step.Bytes / step.Rows / columns), gridRows, encoder == Fp8Encoder.Best);
+            chunk.Prepare(step.Rows * columns, gridRows * gridColumns * (step.Bytes / step.Rows / columns), gridRows, encoder == WeightEncoder.Best);
             try
             {
                 Fp8Block.Encode(

@@ -61,7 +61,7 @@ public sealed record Manifest
 /// <param name="MaxShardBytes">Limit of a weight file.</param>
 /// <param name="Fix">Whether packaging repairs were made.</param>
 /// <param name="AllowUnmatched">Whether patterns without a match were permitted.</param>
-public sealed record ManifestOptions(Fp8Encoder Encoder, long MaxShardBytes, bool Fix, bool AllowUnmatched);
+public sealed record ManifestOptions(WeightEncoder Encoder, long MaxShardBytes, bool Fix, bool AllowUnmatched);
 
 /// <summary>Totals of a result.</summary>
 /// <param name="Tensors">Tensors of the source.</param>

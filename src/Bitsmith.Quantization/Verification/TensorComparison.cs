@@ -82,7 +82,7 @@ internal sealed class TensorComparison
         try
         {
             Fp8Block.Encode(
-                Fp8Encoder.Library, type, original, rows, columns, block, libraryCodes, libraryScales, new QuantizationError[gridRows], []);
+                WeightEncoder.Library, type, original, rows, columns, block, libraryCodes, libraryScales, new QuantizationError[gridRows], []);
         }
         catch (NonFiniteWeightException problem)
         {

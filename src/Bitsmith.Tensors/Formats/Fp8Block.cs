@@ -5,16 +5,6 @@ using Bitsmith.Tensors.InstructionSets;
 
 namespace Bitsmith.Tensors.Formats;
 
-/// <summary>How <see cref="Fp8Block.Encode"/> picks scales and codes.</summary>
-public enum Fp8Encoder
-{
-    /// <summary>The bytes that the compressed-tensors library writes.</summary>
-    Library,
-
-    /// <summary>The scale of least squared error found by search, and the nearest codes.</summary>
-    Best,
-}
-
 /// <summary>
 /// FP8 blocks as compressed-tensors' <c>float-quantized</c> format stores them: one e4m3fn code for each weight, one
 /// scale in the weight's own type T (BF16, F16 or F32) for each block; value = code * scale.
@@ -42,13 +32,13 @@ public static partial class Fp8Block
     /// <param name="scales">Receives ceil(rows / block rows) × ceil(columns / block columns) scales of T.</param>
     /// <param name="errors">Receives the loss of each block row.</param>
     /// <param name="libraryErrors">
-    /// With <see cref="Fp8Encoder.Best"/>: receives what the library's encoder would have lost, for each block row. Otherwise empty.
+    /// With <see cref="WeightEncoder.Best"/>: receives what the library's encoder would have lost, for each block row. Otherwise empty.
     /// </param>
     /// <param name="instructionSet">The kernels to use; null for <see cref="Cpu.Default"/>.</param>
     /// <exception cref="ArgumentException">A span's length does not fit, or T is no weight type.</exception>
     /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
     public static void Encode(
-        Fp8Encoder encoder,
+        WeightEncoder encoder,
         ElementType type,
         ReadOnlySpan<byte> weights,
         int rows,
@@ -63,7 +53,7 @@ public static partial class Fp8Block
         (int blockRows, int blockColumns) = CheckShape(type, rows, columns, block, codes.Length, scales.Length);
         Require(weights.Length == (long)rows * columns * type.Bytes(), nameof(weights));
         Require(errors.Length == blockRows, nameof(errors));
-        Require(libraryErrors.Length == (encoder == Fp8Encoder.Best ? blockRows : 0), nameof(libraryErrors));
+        Require(libraryErrors.Length == (encoder == WeightEncoder.Best ? blockRows : 0), nameof(libraryErrors));
         InstructionSet set = instructionSet ?? Cpu.Default;
 
         for (int blockRow = 0; blockRow < blockRows; blockRow++)
@@ -85,7 +75,7 @@ public static partial class Fp8Block
             }
 
             errors[blockRow] = error;
-            if (encoder == Fp8Encoder.Best)
+            if (encoder == WeightEncoder.Best)
             {
                 libraryErrors[blockRow] = libraryError;
             }
@@ -171,7 +161,7 @@ public static partial class Fp8Block
     };
 
     private static QuantizationError EncodeBlock<T, TWeights>(
-        Fp8Encoder encoder,
+        WeightEncoder encoder,
         ReadOnlySpan<byte> weights,
         Area area,
         Span<byte> codes,
@@ -190,14 +180,14 @@ public static partial class Fp8Block
 
         float scale = TWeights.Round(largest / Float8E4M3.MaxValue);
         scale = scale == 0 ? TWeights.Epsilon : scale;
-        if (encoder == Fp8Encoder.Best)
+        if (encoder == WeightEncoder.Best)
         {
             libraryError += Dispatch.Encode<T, TWeights>(matrix, area, new BlockScale(scale, largest, roundQuotient: true), codes, set);
             scale = FindBestScale<T, TWeights>(matrix, area, scale, largest, codes, set);
         }
 
         MemoryMarshal.Cast<byte, T>(scales)[area.Block] = TWeights.FromSingle(scale);
-        return Dispatch.Encode<T, TWeights>(matrix, area, new BlockScale(scale, largest, encoder == Fp8Encoder.Library), codes, set);
+        return Dispatch.Encode<T, TWeights>(matrix, area, new BlockScale(scale, largest, encoder == WeightEncoder.Library), codes, set);
     }
 
     /// <summary>

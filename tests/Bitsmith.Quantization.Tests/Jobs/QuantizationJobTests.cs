@@ -41,7 +41,7 @@ public sealed class QuantizationJobTests
             IReadOnlyList<long> shape = source.Tensors.Single(tensor => tensor.Name == name).Shape;
             byte[] expectedCodes = new byte[shape[0] * shape[1]], expectedScales = new byte[scales.Length];
             Fp8Block.Encode(
-                Fp8Encoder.Library, type, bytes, (int)shape[0], (int)shape[1], block, expectedCodes, expectedScales,
+                WeightEncoder.Library, type, bytes, (int)shape[0], (int)shape[1], block, expectedCodes, expectedScales,
                 new QuantizationError[block.GridOf(shape[0], shape[1]).Rows], []);
             Assert.Equal(expectedCodes, written[name]);
             Assert.Equal(expectedScales, scales);
@@ -117,7 +117,7 @@ public sealed class QuantizationJobTests
     public void The_manifest_as_recipe_makes_the_same_bytes_again()
     {
         using TestCheckpoint checkpoint = TestCheckpoint.Dense();
-        Dictionary<string, byte[]> first = checkpoint.Quantize(checkpoint.Options("fp8-block-32") with { Encoder = Fp8Encoder.Best, MaxShardBytes = 300_000 });
+        Dictionary<string, byte[]> first = checkpoint.Quantize(checkpoint.Options("fp8-block-32") with { Encoder = WeightEncoder.Best, MaxShardBytes = 300_000 });
         Manifest manifest = ManifestFile.Load(Path.Combine(checkpoint.Output, Manifest.FileName));
 
         Dictionary<string, byte[]> second = checkpoint.Quantize(checkpoint.Options() with
@@ -151,7 +151,7 @@ public sealed class QuantizationJobTests
     {
         using TestCheckpoint checkpoint = TestCheckpoint.Dense();
 
-        checkpoint.Quantize(checkpoint.Options() with { Encoder = Fp8Encoder.Best });
+        checkpoint.Quantize(checkpoint.Options() with { Encoder = WeightEncoder.Best });
 
         Manifest manifest = ManifestFile.Load(Path.Combine(checkpoint.Output, Manifest.FileName));
         Assert.True(manifest.Totals.GainDb > 0);

@@ -92,7 +92,7 @@ public sealed class ResumeTests
         MakeInterrupted(Sharded(checkpoint));
 
         Assert.Throws<RequestException>(() => checkpoint.Quantize(Sharded(checkpoint) with { Resume = true, MaxShardBytes = 160_000 }));
-        Assert.Throws<RequestException>(() => checkpoint.Quantize(Sharded(checkpoint) with { Resume = true, Encoder = Tensors.Formats.Fp8Encoder.Best }));
+        Assert.Throws<RequestException>(() => checkpoint.Quantize(Sharded(checkpoint) with { Resume = true, Encoder = Tensors.Formats.WeightEncoder.Best }));
     }
 
     [Fact]

@@ -12,9 +12,9 @@ public sealed class VerifierTests
         Verifier.Verify(checkpoint.Output, withBase ? checkpoint.Model : null, fix, 2, null, CancellationToken.None);
 
     [Theory]
-    [InlineData("fp8-block-32", Fp8Encoder.Library)]
-    [InlineData("fp8-block-32", Fp8Encoder.Best)]
-    public void A_result_is_sound(string scheme, Fp8Encoder encoder)
+    [InlineData("fp8-block-32", WeightEncoder.Library)]
+    [InlineData("fp8-block-32", WeightEncoder.Best)]
+    public void A_result_is_sound(string scheme, WeightEncoder encoder)
     {
         using TestCheckpoint checkpoint = TestCheckpoint.Dense();
         checkpoint.Quantize(checkpoint.Options(scheme) with { Encoder = encoder, Recipe = checkpoint.Options(scheme).Recipe with { Groups = [checkpoint.Options(scheme).Recipe.Groups[0] with { InputActivations = null }] } });

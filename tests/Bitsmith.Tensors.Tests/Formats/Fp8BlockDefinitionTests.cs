@@ -56,7 +56,7 @@ public sealed class Fp8BlockDefinitionTests
 
     private static void FollowsTheDefinition(Matrix matrix, byte[] bytes, InstructionSet set)
     {
-        Encoded encoded = Encoded.From(matrix, bytes, Fp8Encoder.Library, set);
+        Encoded encoded = Encoded.From(matrix, bytes, WeightEncoder.Library, set);
         double[] weights = matrix.Values(bytes), scales = matrix.Values(encoded.Scales), largest = new double[scales.Length];
         for (int i = 0; i < weights.Length; i++)
         {

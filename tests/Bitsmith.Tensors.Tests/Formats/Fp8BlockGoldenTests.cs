@@ -29,7 +29,7 @@ public sealed class Fp8BlockGoldenTests
             Assert.Equal(weight.Type, scale.Type);
             Assert.Equal([matrix.Grid.Rows, matrix.Grid.Columns], scale.Shape);
 
-            Encoded encoded = Encoded.From(matrix, inputs.Bytes(name), Fp8Encoder.Library, set);
+            Encoded encoded = Encoded.From(matrix, inputs.Bytes(name), WeightEncoder.Library, set);
             Same(golden.Bytes(name + ".weight_scale"), encoded.Scales, $"{set}: scales of {name}");
             Same(golden.Bytes(name + ".weight"), encoded.Codes, $"{set}: codes of {name}");
         }

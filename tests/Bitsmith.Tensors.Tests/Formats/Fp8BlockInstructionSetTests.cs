@@ -8,11 +8,11 @@ namespace Bitsmith.Tensors.Tests.Formats;
 public sealed class Fp8BlockInstructionSetTests
 {
     [Theory]
-    [InlineData(Fp8Encoder.Library, 150)]
-    [InlineData(Fp8Encoder.Best, 40)]
-    public void Every_instruction_set_writes_the_same_bytes_and_measures_the_same_loss(Fp8Encoder encoder, int runs) =>
+    [InlineData(WeightEncoder.Library, 150)]
+    [InlineData(WeightEncoder.Best, 40)]
+    public void Every_instruction_set_writes_the_same_bytes_and_measures_the_same_loss(WeightEncoder encoder, int runs) =>
         Law.Holds(
-            Matrix.Any(mostRows: 300, mostColumns: encoder == Fp8Encoder.Best ? 150 : 300, largestSide: 160),
+            Matrix.Any(mostRows: 300, mostColumns: encoder == WeightEncoder.Best ? 150 : 300, largestSide: 160),
             matrix =>
             {
                 byte[] weights = matrix.Bytes();
@@ -34,7 +34,7 @@ public sealed class Fp8BlockInstructionSetTests
             Matrix.Any(mostRows: 200, mostColumns: 300, largestSide: 160),
             matrix =>
             {
-                Encoded encoded = Encoded.From(matrix, matrix.Bytes(), Fp8Encoder.Library);
+                Encoded encoded = Encoded.From(matrix, matrix.Bytes(), WeightEncoder.Library);
                 uint[] scalar = Decode(matrix, encoded, InstructionSet.Scalar);
                 foreach (InstructionSet set in Sets.All)
                 {
@@ -44,9 +44,9 @@ public sealed class Fp8BlockInstructionSetTests
             runs: 100);
 
     [Theory]
-    [InlineData(Fp8Encoder.Library, 100)]
-    [InlineData(Fp8Encoder.Best, 25)]
-    public void Encoding_chunks_of_whole_block_rows_gives_the_bytes_and_losses_of_the_whole(Fp8Encoder encoder, int runs) =>
+    [InlineData(WeightEncoder.Library, 100)]
+    [InlineData(WeightEncoder.Best, 25)]
+    public void Encoding_chunks_of_whole_block_rows_gives_the_bytes_and_losses_of_the_whole(WeightEncoder encoder, int runs) =>
         Law.Holds(
             Matrix.Any(mostRows: 300, mostColumns: 100, largestSide: 60),
             matrix =>
@@ -76,7 +76,7 @@ public sealed class Fp8BlockInstructionSetTests
             Matrix.Any(mostRows: 120, mostColumns: 100, largestSide: 30),
             matrix =>
             {
-                Encoded whole = Encoded.From(matrix, matrix.Bytes(), Fp8Encoder.Library);
+                Encoded whole = Encoded.From(matrix, matrix.Bytes(), WeightEncoder.Library);
                 uint[] decoded = Decode(matrix, whole, null);
                 int first = matrix.Grid.Rows / 2, row = first * matrix.Block.Rows;
                 if (row < matrix.Rows)

@@ -7,9 +7,9 @@ namespace Bitsmith.Tensors.Tests.Formats;
 public sealed class Fp8BlockLossTests
 {
     [Theory]
-    [InlineData(Fp8Encoder.Library, 150)]
-    [InlineData(Fp8Encoder.Best, 40)]
-    public void Every_weight_is_within_the_error_bound_and_every_scale_is_finite_and_positive(Fp8Encoder encoder, int runs) =>
+    [InlineData(WeightEncoder.Library, 150)]
+    [InlineData(WeightEncoder.Best, 40)]
+    public void Every_weight_is_within_the_error_bound_and_every_scale_is_finite_and_positive(WeightEncoder encoder, int runs) =>
         Law.Holds(
             Matrix.Any(mostRows: 100, mostColumns: 200, largestSide: 160),
             matrix =>
@@ -29,9 +29,9 @@ public sealed class Fp8BlockLossTests
             runs);
 
     [Theory]
-    [InlineData(Fp8Encoder.Library, 150)]
-    [InlineData(Fp8Encoder.Best, 40)]
-    public void The_loss_agrees_with_a_recomputation_in_binary64(Fp8Encoder encoder, int runs) =>
+    [InlineData(WeightEncoder.Library, 150)]
+    [InlineData(WeightEncoder.Best, 40)]
+    public void The_loss_agrees_with_a_recomputation_in_binary64(WeightEncoder encoder, int runs) =>
         Law.Holds(
             Matrix.Any(mostRows: 100, mostColumns: 200, largestSide: 160),
             matrix =>
@@ -74,7 +74,7 @@ public sealed class Fp8BlockLossTests
             matrix =>
             {
                 byte[] bytes = matrix.Bytes();
-                Encoded best = Encoded.From(matrix, bytes, Fp8Encoder.Best), library = Encoded.From(matrix, bytes, Fp8Encoder.Library);
+                Encoded best = Encoded.From(matrix, bytes, WeightEncoder.Best), library = Encoded.From(matrix, bytes, WeightEncoder.Library);
                 Assert.Equal(library.Errors, best.LibraryErrors);
                 for (int i = 0; i < best.Errors.Length; i++)
                 {
@@ -88,7 +88,7 @@ public sealed class Fp8BlockLossTests
     public void The_best_encoder_is_really_better_on_ordinary_weights()
     {
         Matrix matrix = new(17, 256, 256, new BlockShape(128, 128), ElementType.BF16, Content.Ordinary);
-        Encoded best = Encoded.From(matrix, matrix.Bytes(), Fp8Encoder.Best);
+        Encoded best = Encoded.From(matrix, matrix.Bytes(), WeightEncoder.Best);
         QuantizationError chosen = best.Errors[0] + best.Errors[1], library = best.LibraryErrors[0] + best.LibraryErrors[1];
         Assert.True(chosen.SquaredError < library.SquaredError);
         Assert.InRange(library.SignalToNoiseDecibels, 28, 36);
@@ -102,7 +102,7 @@ public sealed class Fp8BlockLossTests
     {
         Matrix matrix = new(5, 20, 30, new BlockShape(8, 16), type, Content.Zeros);
         byte[] weights = matrix.Bytes();
-        foreach (Fp8Encoder encoder in Enum.GetValues<Fp8Encoder>())
+        foreach (WeightEncoder encoder in Enum.GetValues<WeightEncoder>())
         {
             Encoded encoded = Encoded.From(matrix, weights, encoder);
             byte[] expected = BitConverter.GetBytes(epsilon)[..type.Bytes()];

@@ -28,7 +28,7 @@ public sealed class Fp8BlockRefusalTests
             int size = matrix.Type.Bytes();
             ElementConversion.FromSingle(matrix.Type, [bad], weights.AsSpan(((row * matrix.Columns) + column) * size, size));
 
-            Fp8Encoder encoder = random.Next(2) == 0 ? Fp8Encoder.Library : Fp8Encoder.Best;
+            WeightEncoder encoder = random.Next(2) == 0 ? WeightEncoder.Library : WeightEncoder.Best;
             NonFiniteWeightException refusal = Assert.Throws<NonFiniteWeightException>(() => Encoded.From(matrix, weights, encoder, set));
             Assert.True((row, column) == (refusal.Row, refusal.Column), $"seed {seed}: {matrix}: ({row}, {column}) reported as ({refusal.Row}, {refusal.Column})");
             Assert.Equal(bad, refusal.Value);
@@ -50,7 +50,7 @@ public sealed class Fp8BlockRefusalTests
     public void A_span_that_is_too_long_or_too_short_is_refused_by_name(int weights, int codes, int scales, int errors, int libraryErrors, string parameter)
     {
         ArgumentException refusal = Assert.Throws<ArgumentException>(() => Fp8Block.Encode(
-            Fp8Encoder.Best, ElementType.BF16, new byte[(5 * 7 * 2) + weights], 5, 7, new BlockShape(2, 4),
+            WeightEncoder.Best, ElementType.BF16, new byte[(5 * 7 * 2) + weights], 5, 7, new BlockShape(2, 4),
             new byte[35 + codes], new byte[(3 * 2 * 2) + scales], new QuantizationError[3 + errors], new QuantizationError[3 + libraryErrors]));
         Assert.Equal(parameter, refusal.ParamName);
     }
@@ -58,7 +58,7 @@ public sealed class Fp8BlockRefusalTests
     [Fact]
     public void The_library_encoder_takes_no_room_for_the_librarys_loss() =>
         Assert.Equal("libraryErrors", Assert.Throws<ArgumentException>(() => Fp8Block.Encode(
-            Fp8Encoder.Library, ElementType.BF16, new byte[8], 2, 2, new BlockShape(2, 2),
+            WeightEncoder.Library, ElementType.BF16, new byte[8], 2, 2, new BlockShape(2, 2),
             new byte[4], new byte[2], new QuantizationError[1], new QuantizationError[1])).ParamName);
 
     [Theory]
@@ -78,7 +78,7 @@ public sealed class Fp8BlockRefusalTests
     [InlineData(4, 4, 2, -1)]
     public void Empty_and_negative_shapes_are_refused(int rows, int columns, int blockRows, int blockColumns) =>
         Assert.Throws<ArgumentException>(() => Fp8Block.Encode(
-            Fp8Encoder.Library, ElementType.BF16, [], rows, columns, new BlockShape(blockRows, blockColumns), [], [], [], []));
+            WeightEncoder.Library, ElementType.BF16, [], rows, columns, new BlockShape(blockRows, blockColumns), [], [], [], []));
 
     [Fact]
     public void A_type_that_is_no_weight_type_is_refused_by_name()

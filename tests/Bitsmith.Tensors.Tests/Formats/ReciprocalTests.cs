@@ -63,11 +63,11 @@ public sealed class ReciprocalTests
 
         byte[] bytes = new byte[weights.Length * 2];
         ElementConversion.FromSingle(ElementType.BF16, weights, bytes);
-        Encoded scalar = Encoded.From(matrix, bytes, Fp8Encoder.Library, InstructionSet.Scalar);
+        Encoded scalar = Encoded.From(matrix, bytes, WeightEncoder.Library, InstructionSet.Scalar);
         Assert.True(scalar.Scales.Chunk(2).Select(scale => BitConverter.ToUInt16(scale)).Distinct().Count() > 100);
         foreach (InstructionSet set in Sets.All)
         {
-            Assert.Equal(scalar.Codes, Encoded.From(matrix, bytes, Fp8Encoder.Library, set).Codes);
+            Assert.Equal(scalar.Codes, Encoded.From(matrix, bytes, WeightEncoder.Library, set).Codes);
         }
     }
 }

@@ -200,7 +200,7 @@ public sealed class WeightMatrixTests
         (int gridRows, int gridColumns) = block.GridOf(rows, columns);
         byte[] source = new byte[weights.Length * 2], codes = new byte[weights.Length], scales = new byte[gridRows * gridColumns * 2];
         ElementConversion.FromSingle(ElementType.BF16, weights, source);
-        Fp8Block.Encode(Fp8Encoder.Library, ElementType.BF16, source, rows, columns, block, codes, scales, new QuantizationError[gridRows], []);
+        Fp8Block.Encode(WeightEncoder.Library, ElementType.BF16, source, rows, columns, block, codes, scales, new QuantizationError[gridRows], []);
         return WeightMatrix.Fp8(rows, columns, block, TensorBytes.FromArray(codes), ElementType.BF16, TensorBytes.FromArray(scales));
     }
 }

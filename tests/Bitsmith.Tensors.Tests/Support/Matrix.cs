@@ -124,14 +124,14 @@ public sealed record Matrix(int Seed, int Rows, int Columns, BlockShape Block, E
 internal sealed record Encoded(byte[] Codes, byte[] Scales, QuantizationError[] Errors, QuantizationError[] LibraryErrors)
 {
     public static Encoded From(
-        Matrix matrix, byte[] weights, Fp8Encoder encoder, Bitsmith.Tensors.InstructionSets.InstructionSet? set = null)
+        Matrix matrix, byte[] weights, WeightEncoder encoder, Bitsmith.Tensors.InstructionSets.InstructionSet? set = null)
     {
         (int blockRows, int blockColumns) = matrix.Grid;
         Encoded encoded = new(
             new byte[matrix.Rows * matrix.Columns],
             new byte[blockRows * blockColumns * matrix.Type.Bytes()],
             new QuantizationError[blockRows],
-            new QuantizationError[encoder == Fp8Encoder.Best ? blockRows : 0]);
+            new QuantizationError[encoder == WeightEncoder.Best ? blockRows : 0]);
         Fp8Block.Encode(
             encoder, matrix.Type, weights, matrix.Rows, matrix.Columns, matrix.Block,
             encoded.Codes, encoded.Scales, encoded.Errors, encoded.LibraryErrors, set);

@@ -82,10 +82,7 @@ internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, 
             block.Fill(most);
         }
 
-        // The power of two at or below the largest magnitude, within what has a finite reciprocal; 1 for zeros.
-        TLanes power = TLanes.Load32(in Units[0]) & TLanes.Broadcast(Infinity);
-        power = TLanes.Min(TLanes.Max(power, TLanes.Broadcast(0x0080_0000)), TLanes.Broadcast(0x7E80_0000));
-        power = TLanes.Select(TLanes.Less(TLanes.Broadcast(0), TLanes.Load32(in Units[0])), power, LaneMath.Single<TLanes>(1));
+        TLanes power = Unit(TLanes.Load32(in Units[0]));
         TLanes.Store32(power, ref Units[0]);
         TLanes inverse = TLanes.DivideF(LaneMath.Single<TLanes>(1), power);
         for (int i = 0; i < Values.Length; i += Width)
@@ -96,6 +93,22 @@ internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, 
         return TLanes.MaxLane(largest) < Infinity;
     }
 
+    /// <summary>The power of two at or below a largest magnitude, within what has a finite reciprocal; 1 for zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Unit<TLanes>(TLanes largest)
+        where TLanes : struct, ILanes16<TLanes>
+    {
+        TLanes power = TLanes.Min(TLanes.Max(largest & TLanes.Broadcast(Infinity), TLanes.Broadcast(0x0080_0000)), TLanes.Broadcast(0x7E80_0000));
+        return TLanes.Select(TLanes.Less(TLanes.Broadcast(0), largest), power, LaneMath.Single<TLanes>(1));
+    }
+
+    /// <inheritdoc cref="Unit{TLanes}(TLanes)"/>
+    public static float Unit(float largest)
+    {
+        uint power = BitConverter.SingleToUInt32Bits(largest) & Infinity;
+        return largest > 0 ? BitConverter.UInt32BitsToSingle(Math.Min(Math.Max(power, 0x0080_0000), 0x7E80_0000)) : 1;
+    }
+
     /// <summary>What the values must be multiplied with to be in units of real scales.</summary>
     public readonly TLanes Inverse<TLanes>(ReadOnlySpan<float> scales)
         where TLanes : struct, ILanes16<TLanes> =>
@@ -103,7 +116,7 @@ internal ref struct LaneGroups(int size, int groupsInBlock, Span<float> values, 
 
     /// <summary>Writes element i of group g to 16 i + g.</summary>
     [MethodImpl(Kernel)]
-    private readonly void Transpose(ReadOnlySpan<float> source, Span<float> target)
+    public readonly void Transpose(ReadOnlySpan<float> source, Span<float> target)
     {
         int count = source.Length / size, group = 0;
         for (; group <= count - 4; group += 4)

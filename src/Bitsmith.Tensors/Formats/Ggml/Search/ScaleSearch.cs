@@ -99,8 +99,12 @@ internal static class ScaleSearch<TLanes, TGroups>
     }
 
     /// <summary>The best scale of each group on its own, any real number, and sum w q^2 there.</summary>
+    /// <param name="lanes">The groups.</param>
+    /// <param name="rounds">How often assignment and least squares alternate.</param>
+    /// <param name="scale">Receives the scales.</param>
+    /// <param name="square">Receives the sums.</param>
     [MethodImpl(LaneGroups.Kernel)]
-    private static void FindGroups(in LaneGroups lanes, int rounds, out TLanes scale, out TLanes square)
+    public static void FindGroups(in LaneGroups lanes, int rounds, out TLanes scale, out TLanes square)
     {
         TLanes extreme = Extreme(lanes), magnitude = extreme & TLanes.Broadcast(0x7FFF_FFFF);
         TLanes outward = HalfScale.Inverse(TGroups.SignedScales ? extreme : magnitude), gain = LaneMath.Single<TLanes>(-1);
@@ -128,7 +132,7 @@ internal static class ScaleSearch<TLanes, TGroups>
 
     /// <summary>The error at a scale, less sum w x^2.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TLanes Error(TLanes scale, TLanes product, TLanes square) =>
+    public static TLanes Error(TLanes scale, TLanes product, TLanes square) =>
         TLanes.MultiplyF(scale, TLanes.SubtractF(TLanes.MultiplyF(scale, square), TLanes.AddF(product, product)));
 
     /// <summary>The weight of largest magnitude of each group, with its sign.</summary>
