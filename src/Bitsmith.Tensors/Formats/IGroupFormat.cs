@@ -1,0 +1,51 @@
+using Bitsmith.Tensors.Formats.Ggml.Search;
+using Bitsmith.Tensors.InstructionSets;
+
+namespace Bitsmith.Tensors.Formats;
+
+/// <summary>A scale of each of sixteen groups.</summary>
+/// <param name="stored">What is stored for it, as bits.</param>
+/// <param name="scale">What codes are multiplied with.</param>
+internal readonly struct GroupScales<TLanes>(TLanes stored, TLanes scale)
+    where TLanes : struct, ILanes16<TLanes>
+{
+    public readonly TLanes Stored = stored, Scale = scale;
+}
+
+/// <summary>A format of 4-bit codes with a scale for each group of consecutive columns: the definition, for one weight, and the same on sixteen groups side by side.</summary>
+internal interface IGroupFormat
+{
+    /// <summary>Columns that share a scale; a multiple of 16.</summary>
+    int GroupSize { get; }
+
+    /// <summary>Bytes of a stored scale.</summary>
+    int ScaleBytes { get; }
+
+    /// <summary>The library's scale of a group: what is stored for it, as bits, and what codes are multiplied with.</summary>
+    (uint Stored, float Scale) LibraryScale(float largest);
+
+    /// <summary>The library's w / scale, as it is rounded before it becomes a code.</summary>
+    float LibraryQuotient(float quotient);
+
+    /// <summary>The code nearest to w / scale, and the number that it stands for.</summary>
+    (int Code, float Value) Nearest(float quotient);
+
+    /// <inheritdoc cref="LibraryScale(float)"/>
+    GroupScales<TLanes> LibraryScale<TLanes>(TLanes largest) where TLanes : struct, ILanes16<TLanes>;
+
+    /// <inheritdoc cref="LibraryQuotient(float)"/>
+    TLanes LibraryQuotient<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes>;
+
+    /// <inheritdoc cref="Nearest(float)"/>
+    (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes>;
+
+    /// <summary>The scales of least weighted squared error among those that can be stored, found by search.</summary>
+    /// <param name="lanes">The groups.</param>
+    /// <param name="library">The library's scales.</param>
+    GroupScales<TLanes> Search<TLanes>(in LaneGroups lanes, GroupScales<TLanes> library) where TLanes : struct, ILanes16<TLanes>;
+
+    /// <summary>Writes scales.</summary>
+    /// <param name="stored">What is stored for each, as bits.</param>
+    /// <param name="target">Receives <see cref="ScaleBytes"/> for each.</param>
+    void WriteScales(ReadOnlySpan<uint> stored, Span<byte> target);
+}
