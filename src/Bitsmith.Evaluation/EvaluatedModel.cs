@@ -117,7 +117,7 @@ public sealed class EvaluatedModel : IDisposable
     private static string Input(Linear linear, ComputeOptions compute)
     {
         string precision = linear.Weight.InputPrecision(compute);
-        return linear.ActivationGroup is int group ? $"fp8 in groups of {group}, then {precision}" : precision;
+        return linear.InputScheme is { } scheme ? $"{scheme}, then {precision}" : precision;
     }
 }
 

@@ -13,7 +13,7 @@ namespace Bitsmith.Checkpoints.Inspection;
 /// <param name="Path">The file or folder.</param>
 /// <param name="ModelType"><c>model_type</c>, of a GGUF model <c>general.architecture</c>; null for a single safetensors file.</param>
 /// <param name="Architectures"><c>architectures</c>.</param>
-/// <param name="Parameters">Elements of all tensors; block scales and other quantization parameters count apart.</param>
+/// <param name="Parameters">Elements of all tensors, of packed ones the weights that they hold; scales and other quantization parameters count apart.</param>
 /// <param name="QuantizationParameters">Elements of scales, zero points and shapes.</param>
 /// <param name="TensorBytes">Bytes of all tensors.</param>
 /// <param name="BitsPerWeight">Tensor bits over parameters.</param>
@@ -78,7 +78,7 @@ public sealed record CheckpointSummary(
             [.. files.SelectMany(file => file.Header.Tensors.Select(tensor => (tensor, System.IO.Path.GetFileName(file.Path))))];
         ILookup<bool, StoredTensor> byRole = tensors.Select(entry => entry.Tensor)
             .ToLookup(tensor => ParameterSuffixes.Any(suffix => tensor.Name.EndsWith(suffix, StringComparison.Ordinal)));
-        long parameters = byRole[false].Sum(tensor => tensor.Elements);
+        long parameters = byRole[false].Sum(ParametersOf);
         long bytes = tensors.Sum(entry => entry.Tensor.Bytes);
         return new CheckpointSummary(
             path,
@@ -96,6 +96,9 @@ public sealed record CheckpointSummary(
             [.. tensors.Select(entry => new TensorSummary(entry.Tensor.Name, entry.Tensor.Type.SafetensorsName(), entry.Tensor.Shape, entry.Tensor.Bytes, entry.File))],
             []);
     }
+
+    // Packed codes have four bits each.
+    private static long ParametersOf(StoredTensor tensor) => tensor.Name.EndsWith("_packed", StringComparison.Ordinal) ? 2 * tensor.Bytes : tensor.Elements;
 
     private static string Describe(QuantizationGroup group) =>
         $"{group.Format}: weights {Describe(group.Weights)}, activations {(group.InputActivations is null ? "none" : Describe(group.InputActivations))}; targets {string.Join(", ", group.Targets)}";

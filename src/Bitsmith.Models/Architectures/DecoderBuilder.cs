@@ -17,7 +17,7 @@ internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights,
         prefix + name,
         weights.Matrix(prefix + name, outputs, inputs),
         bias ? weights.Vector($"{prefix}{name}.bias", outputs) : [],
-        exactActivations ? null : weights.ActivationGroup(prefix + name, inputs));
+        exactActivations ? null : weights.InputScheme(prefix + name, inputs));
 
     public Attention Attention(int layer, RotaryPairing pairing)
     {

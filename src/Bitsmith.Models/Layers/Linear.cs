@@ -1,3 +1,4 @@
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Layers;
@@ -6,8 +7,8 @@ namespace Bitsmith.Models.Layers;
 /// <param name="Name">The module's path in the checkpoint.</param>
 /// <param name="Weight">W [out, in].</param>
 /// <param name="Bias">b [out], or empty.</param>
-/// <param name="ActivationGroup">x is quantized to FP8 in groups of this many features first, as the checkpoint's scheme says; null leaves it exact.</param>
-public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, int? ActivationGroup = null)
+/// <param name="InputScheme">How x is quantized first, as the checkpoint's scheme says; null leaves it exact.</param>
+public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, InputQuantization? InputScheme = null)
 {
     /// <summary>Applies the layer.</summary>
     /// <param name="inputs">tokens × in.</param>
@@ -16,7 +17,7 @@ public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, int?
     internal void Forward(MatrixInput inputs, Memory<float> output, ForwardPass pass)
     {
         pass.Observer?.OnLinearInput(this, inputs.Values, inputs.Tokens);
-        pass.WeightOf(this).Multiply(ActivationGroup is int group ? inputs.Quantized(group, pass.Compute) : inputs, Bias, output, pass.Compute);
+        pass.WeightOf(this).Multiply(InputScheme is null ? inputs : inputs.Quantized(InputScheme, pass.Compute), Bias, output, pass.Compute);
     }
 
     /// <summary>Applies the layer to inputs that no other layer shares.</summary>

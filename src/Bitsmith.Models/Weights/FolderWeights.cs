@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Checkpoints.HuggingFace;
@@ -10,7 +11,7 @@ using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Weights;
 
-/// <summary>The weights of a Hugging Face folder, original or FP8 blocks.</summary>
+/// <summary>The weights of a Hugging Face folder, original or in a format of compressed-tensors.</summary>
 internal sealed class FolderWeights : ModelWeights
 {
     private readonly CheckpointFolder folder;
@@ -38,6 +39,11 @@ internal sealed class FolderWeights : ModelWeights
 
     public override WeightMatrix Matrix(string name, int rows, int columns)
     {
+        if (places.ContainsKey($"{name}.weight_packed"))
+        {
+            return PackedMatrix(name, rows, columns);
+        }
+
         (SafetensorsFile file, StoredTensor tensor) = Find($"{name}.weight", [rows, columns]);
         MappedTensor bytes = new(file, tensor);
         if (tensor.Type.IsWeightFloat())
@@ -45,31 +51,96 @@ internal sealed class FolderWeights : ModelWeights
             return WeightMatrix.Dense(tensor.Type, rows, columns, bytes);
         }
 
-        if (tensor.Type != ElementType.F8E4M3 || quantization?.FindGroup(name, "Linear") is not { Weights: { Strategy: "block", BlockStructure: [int height, int width] } })
+        if (tensor.Type != ElementType.F8E4M3 || SchemeOf(name) is not { Weights: { Strategy: "block", BlockStructure: [int height, int width] } })
         {
-            throw new CheckpointException(file.Path, $"tensor '{tensor.Name}' is {tensor.Describe()}, which quantization_config does not explain. Running needs F32, F16, BF16 or FP8 blocks.");
+            throw Unexplained(file, tensor);
         }
 
         BlockShape block = new(height, width);
         (int gridRows, int gridColumns) = block.GridOf(rows, columns);
-        (SafetensorsFile scaleFile, StoredTensor scales) = Find($"{name}.weight_scale", [gridRows, gridColumns]);
-        return scales.Type.IsWeightFloat()
-            ? WeightMatrix.Fp8(rows, columns, block, bytes, scales.Type, new MappedTensor(scaleFile, scales))
-            : throw new CheckpointException(scaleFile.Path, $"tensor '{scales.Name}' is {scales.Describe()}; scales are F32, F16 or BF16.");
+        (SafetensorsFile scaleFile, StoredTensor scales) = FindScales(name, [gridRows, gridColumns]);
+        return WeightMatrix.Fp8(rows, columns, block, bytes, scales.Type, new MappedTensor(scaleFile, scales));
     }
 
-    public override int? ActivationGroup(string name, int columns)
+    public override InputQuantization? InputScheme(string name, int columns)
     {
-        if (places.GetValueOrDefault($"{name}.weight").Tensor?.Type != ElementType.F8E4M3 || quantization?.FindGroup(name, "Linear")?.InputActivations is not { } inputs)
-        {
-            return null;
-        }
-
-        return inputs is { NumBits: 8, Type: "float", Strategy: "group", Dynamic: "true", GroupSize: int size } && columns % size == 0
-            ? size
-            : throw new CheckpointException(
-                folder.Path, $"'{name}' quantizes its {columns} inputs as {inputs.NumBits} bit {inputs.Type}, strategy {inputs.Strategy}, group_size {inputs.GroupSize}, dynamic {inputs.Dynamic}, which cannot be run. Run with exact activations.");
+        bool isEncoded = places.ContainsKey($"{name}.weight_packed") || places.GetValueOrDefault($"{name}.weight").Tensor?.Type == ElementType.F8E4M3;
+        return !isEncoded || SchemeOf(name)?.InputActivations is not { } inputs
+            ? null
+            : inputs switch
+            {
+                { NumBits: 8, Type: "float", Strategy: "group", Dynamic: "true", GroupSize: int size } when size > 0 && columns % size == 0 => new InputQuantization.Fp8(size),
+                { NumBits: 4, Type: "float", Strategy: "tensor_group", Dynamic: "local", GroupSize: NvFp4Group.Columns } => new InputQuantization.NvFp4(GlobalScale($"{name}.input_global_scale")),
+                _ => throw new CheckpointException(
+                    folder.Path, $"'{name}' quantizes its {columns} inputs as {inputs.NumBits} bit {inputs.Type}, strategy {inputs.Strategy}, group_size {inputs.GroupSize}, dynamic {inputs.Dynamic}, which cannot be run. Run with exact activations."),
+            };
     }
+
+    /// <summary>Weights of two codes in a byte.</summary>
+    private WeightMatrix PackedMatrix(string name, int rows, int columns)
+    {
+        string packed = $"{name}.weight_packed";
+        (SafetensorsFile file, StoredTensor tensor) = places[packed];
+        switch (SchemeOf(name)?.Weights)
+        {
+            case { NumBits: 4, Type: "int", Strategy: "group", Symmetric: true, ActOrder: null, GroupSize: int size } when Int4Group.IsGroupSize(size) && columns % size == 0:
+            {
+                (file, tensor) = Find(packed, [rows, columns / 8]);
+                (SafetensorsFile scaleFile, StoredTensor scales) = FindScales(name, [rows, columns / size]);
+                return tensor.Type == ElementType.I32 && IsShape($"{name}.weight_shape", rows, columns)
+                    ? WeightMatrix.Int4(rows, columns, size, new MappedTensor(file, tensor), scales.Type, new MappedTensor(scaleFile, scales))
+                    : throw Unexplained(file, tensor);
+            }
+
+            case { NumBits: 4, Type: "float", Strategy: "tensor_group", Symmetric: true, GroupSize: NvFp4Group.Columns } when columns % NvFp4Group.Columns == 0:
+            {
+                (file, tensor) = Find(packed, [rows, columns / 2]);
+                (SafetensorsFile scaleFile, StoredTensor scales) = Find($"{name}.weight_scale", [rows, columns / NvFp4Group.Columns]);
+                return tensor.Type == ElementType.U8 && scales.Type == ElementType.F8E4M3
+                    ? WeightMatrix.NvFp4(rows, columns, new MappedTensor(file, tensor), new MappedTensor(scaleFile, scales), GlobalScale($"{name}.weight_global_scale"))
+                    : throw Unexplained(file, tensor.Type == ElementType.U8 ? scales : tensor);
+            }
+
+            default:
+                throw Unexplained(file, tensor);
+        }
+    }
+
+    private QuantizationGroup? SchemeOf(string name) => quantization?.FindGroup(name, "Linear");
+
+    private (SafetensorsFile File, StoredTensor Tensor) FindScales(string name, ReadOnlySpan<long> shape)
+    {
+        (SafetensorsFile file, StoredTensor scales) = Find($"{name}.weight_scale", shape);
+        return scales.Type.IsWeightFloat()
+            ? (file, scales)
+            : throw new CheckpointException(file.Path, $"tensor '{scales.Name}' is {scales.Describe()}; scales are F32, F16 or BF16.");
+    }
+
+    private bool IsShape(string name, int rows, int columns)
+    {
+        (SafetensorsFile file, StoredTensor tensor) = Find(name, [2]);
+        ReadOnlySpan<byte> bytes = file.View(tensor);
+        long[] shape = tensor.Type switch
+        {
+            ElementType.I64 => MemoryMarshal.Cast<byte, long>(bytes).ToArray(),
+            ElementType.I32 => [MemoryMarshal.Read<int>(bytes), MemoryMarshal.Read<int>(bytes[sizeof(int)..])],
+            _ => [],
+        };
+        return shape is [long first, long second] && (first, second) == (rows, columns)
+            ? true
+            : throw new CheckpointException(file.Path, $"tensor '{name}' says [{string.Join(", ", shape)}], but config.json implies [{rows}, {columns}]. Take config.json and weights from the same revision of the model.");
+    }
+
+    private float GlobalScale(string name)
+    {
+        float value = Vector(name, 1)[0];
+        return value > 0 && float.IsFinite(value)
+            ? value
+            : throw new CheckpointException(places[name].File.Path, $"tensor '{name}' is {value}; a global scale is positive and finite.");
+    }
+
+    private static CheckpointException Unexplained(SafetensorsFile file, StoredTensor tensor) => new(
+        file.Path, $"tensor '{tensor.Name}' is {tensor.Describe()}, which quantization_config does not explain. Running needs F32, F16, BF16, FP8 blocks, symmetric 4-bit integers in groups, or NVFP4.");
 
     public override WeightMatrix Kernel(string name, params ReadOnlySpan<long> shape)
     {

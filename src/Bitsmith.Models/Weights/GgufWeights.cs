@@ -6,6 +6,7 @@ using Bitsmith.Models.Architectures;
 using Bitsmith.Models.Text;
 using Bitsmith.Models.Vision;
 using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Formats.Ggml;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
@@ -83,7 +84,7 @@ internal sealed class GgufWeights : ModelWeights
         return place.Order is null ? stored : WeightMatrix.Reordered(stored, Inverse(place.Order));
     }
 
-    public override int? ActivationGroup(string name, int columns) => null;
+    public override InputQuantization? InputScheme(string name, int columns) => null;
 
     public override WeightMatrix Kernel(string name, params ReadOnlySpan<long> shape)
     {

@@ -3,6 +3,7 @@ using Bitsmith.Checkpoints.Gguf;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Models.Architectures;
 using Bitsmith.Models.Text;
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Models.Weights;
@@ -63,9 +64,9 @@ public abstract class ModelWeights : IDisposable
     /// <exception cref="CheckpointException">It is missing, or has another shape or type.</exception>
     public abstract WeightMatrix Matrix(string name, int rows, int columns);
 
-    /// <summary>The group in which a module's inputs are quantized to FP8 at run time, or null where they stay exact.</summary>
-    /// <exception cref="CheckpointException">The scheme quantizes inputs in a way that cannot be run.</exception>
-    public abstract int? ActivationGroup(string name, int columns);
+    /// <summary>How a module's inputs are quantized at run time, or null where they stay exact.</summary>
+    /// <exception cref="CheckpointException">The scheme quantizes inputs in a way that cannot be run, or their global scale is missing.</exception>
+    public abstract InputQuantization? InputScheme(string name, int columns);
 
     /// <summary>A convolution's kernel as a matrix: one row for each output channel. Kernels are stored unquantized.</summary>
     /// <param name="name">The module's name, for example <c>model.visual.patch_embed.proj</c>.</param>

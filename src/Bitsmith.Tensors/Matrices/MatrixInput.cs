@@ -18,7 +18,7 @@ public sealed unsafe class MatrixInput : IDisposable
     private bool isRounded;
     private MatrixInput? quantized;
     private float[] quantizedValues = [];
-    private int? quantizedGroup;
+    private InputQuantization? quantizedBy;
 
     /// <summary>tokens × columns, row-major.</summary>
     public ReadOnlyMemory<float> Values { get; private set; }
@@ -47,27 +47,31 @@ public sealed unsafe class MatrixInput : IDisposable
         }
 
         (Values, Tokens, Columns) = (values, tokens, values.Length / tokens);
-        (isRounded, quantizedGroup) = (false, null);
+        (isRounded, quantizedBy) = (false, null);
         isPacked.AsSpan().Clear();
     }
 
-    /// <summary>These inputs, quantized to FP8 in groups and back; see <see cref="Fp8Activations"/>.</summary>
-    /// <param name="group">Features that share a scale.</param>
+    /// <summary>True where a scheme has quantized these inputs: their values are taken as they are, without further rounding to 8 bits.</summary>
+    internal bool IsQuantized { get; private init; }
+
+    /// <summary>These inputs, quantized as a scheme says and back.</summary>
+    /// <param name="scheme">How.</param>
     /// <param name="compute">Threads and kernels.</param>
-    public MatrixInput Quantized(int group, ComputeOptions compute)
+    public MatrixInput Quantized(InputQuantization scheme, ComputeOptions compute)
     {
+        ArgumentNullException.ThrowIfNull(scheme);
         ArgumentNullException.ThrowIfNull(compute);
-        quantized ??= new MatrixInput();
-        if (quantizedGroup != group)
+        quantized ??= new MatrixInput { IsQuantized = true };
+        if (quantizedBy != scheme)
         {
             if (quantizedValues.Length < Values.Length)
             {
                 quantizedValues = GC.AllocateUninitializedArray<float>(Values.Length);
             }
 
-            compute.Run(Tokens, new Quantization(Values, quantizedValues, Columns, group, compute));
+            compute.Run(Tokens, new Quantization(Values, quantizedValues, Columns, scheme, compute));
             quantized.Set(quantizedValues.AsMemory(0, Values.Length), Tokens);
-            quantizedGroup = group;
+            quantizedBy = scheme;
         }
 
         return quantized;
@@ -119,12 +123,12 @@ public sealed unsafe class MatrixInput : IDisposable
             ElementType.BF16, values.Span.Slice(token * columns, columns), new Span<byte>(target + (token * stride), columns * 2), compute.InstructionSet);
     }
 
-    private readonly struct Quantization(ReadOnlyMemory<float> values, float[] target, int columns, int group, ComputeOptions compute) : IParallelWork
+    private readonly struct Quantization(ReadOnlyMemory<float> values, float[] target, int columns, InputQuantization scheme, ComputeOptions compute) : IParallelWork
     {
         public void Run(int token)
         {
             Span<float> row = target.AsSpan(token * columns, columns);
-            Fp8Activations.RoundTrip(values.Span.Slice(token * columns, columns), group, row, compute.InstructionSet);
+            scheme.RoundTrip(values.Span.Slice(token * columns, columns), row, compute.BFloat16Results, compute.InstructionSet);
             if (compute.BFloat16Results)
             {
                 ElementwiseKernels.RoundToBFloat16(row, compute.InstructionSet);

@@ -45,6 +45,15 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     public static WeightMatrix Fp8(int rows, int columns, BlockShape block, TensorBytes codes, ElementType scaleType, TensorBytes scales) =>
         new Fp8Matrix(rows, columns, block, codes, scaleType, scales);
 
+    /// <summary>A matrix of 4-bit integers with a scale of type <paramref name="scaleType"/> for each group; see <see cref="Int4Group"/>.</summary>
+    /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of groups.</exception>
+    public static WeightMatrix Int4(int rows, int columns, int groupSize, TensorBytes packed, ElementType scaleType, TensorBytes scales) =>
+        new Int4Matrix(rows, columns, groupSize, packed, scaleType, scales);
+
+    /// <summary>A matrix of NVFP4 codes, scales and global scale; see <see cref="NvFp4Group"/>.</summary>
+    /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of groups.</exception>
+    public static WeightMatrix NvFp4(int rows, int columns, TensorBytes packed, TensorBytes scales, float globalScale) => new NvFp4Matrix(rows, columns, packed, scales, globalScale);
+
     /// <summary>A matrix of GGML blocks, row after row. F32, F16 and BF16 are <see cref="Dense"/> matrices.</summary>
     /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of blocks.</exception>
     public static WeightMatrix Ggml(GgmlType type, int rows, int columns, TensorBytes blocks) => type switch

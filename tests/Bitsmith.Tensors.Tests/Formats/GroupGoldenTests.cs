@@ -24,7 +24,7 @@ public sealed class GroupGoldenTests
         Assert.True(names.Length is >= 5 and <= 7);
         foreach (string name in names)
         {
-            GroupMatrix matrix = Of(inputs.Tensor(name), file);
+            GroupCase matrix = Of(inputs.Tensor(name), file);
             byte[] weights = inputs.Bytes(name);
             if (matrix.IsNvFp4)
             {
@@ -70,7 +70,7 @@ public sealed class GroupGoldenTests
         foreach (string name in names)
         {
             StoredTensor weight = expected.Tensor(name + ".weight");
-            GroupMatrix matrix = Of(weight, file);
+            GroupCase matrix = Of(weight, file);
             GroupEncoded stored = new(golden.Bytes(name + ".weight_packed"), golden.Bytes(name + ".weight_scale"), [], []);
             float globalScale = matrix.IsNvFp4 ? MemoryMarshal.Read<float>(golden.Bytes(name + ".weight_global_scale")) : 1;
             byte[] bytes = new byte[weight.Bytes];
@@ -80,30 +80,32 @@ public sealed class GroupGoldenTests
     }
 
     [Theory]
-    [InlineData("gs_calibrated")]
-    [InlineData("gs_small")]
-    public void Every_instruction_set_computes_with_the_activations_that_the_library_computes_with(string scale)
+    [InlineData("f32", "gs_calibrated")]
+    [InlineData("f32", "gs_small")]
+    [InlineData("bf16", "gs_calibrated")]
+    [InlineData("bf16", "gs_small")]
+    public void Every_instruction_set_computes_with_the_activations_that_the_library_computes_with(string type, string scale)
     {
         using SafetensorsFile golden = Fixture.Open("activations");
         using SafetensorsFile inputs = Fixture.Open("inputs");
-        float[] expected = golden.Singles($"act_8x256_f32.nvfp4.{scale}.fake_quant");
-        float globalScale = golden.Singles($"act_8x256_f32.nvfp4.{scale}.input_global_scale")[0];
+        float[] expected = golden.Singles($"act_8x256_{type}.nvfp4.{scale}.fake_quant");
+        float globalScale = golden.Singles($"act_8x256_{type}.nvfp4.{scale}.input_global_scale")[0];
         foreach (InstructionSet set in Sets.All)
         {
-            float[] x = inputs.Singles("act_8x256_f32"), result = new float[x.Length];
-            NvFp4Activations.RoundTrip(x, globalScale, result, set);
+            float[] x = inputs.Singles($"act_8x256_{type}"), result = new float[x.Length];
+            NvFp4Activations.RoundTrip(x, globalScale, result, type == "bf16", set);
             Assert.Equal(expected, result);
 
-            NvFp4Activations.RoundTrip(x, globalScale, x.AsSpan(), set);
+            NvFp4Activations.RoundTrip(x, globalScale, x.AsSpan(), type == "bf16", set);
             Assert.Equal(expected, x);
         }
     }
 
-    private static GroupMatrix Of(StoredTensor weight, string file)
+    private static GroupCase Of(StoredTensor weight, string file)
     {
         bool isNvFp4 = file == "nvfp4";
         int group = isNvFp4 ? 16 : int.Parse(file.AsSpan(file.LastIndexOf('g') + 1));
-        return new GroupMatrix(new Matrix(0, (int)weight.Shape[0], (int)weight.Shape[1], new BlockShape(1, group), weight.Type, Content.Ordinary), isNvFp4);
+        return new GroupCase(new Matrix(0, (int)weight.Shape[0], (int)weight.Shape[1], new BlockShape(1, group), weight.Type, Content.Ordinary), isNvFp4);
     }
 
     private static void Same(byte[] expected, byte[] actual, string what)

@@ -17,7 +17,7 @@ public sealed class GroupPropertyTests
     [InlineData(WeightEncoder.Best, 40)]
     public void Every_instruction_set_writes_the_same_bytes_and_measures_the_same_loss(WeightEncoder encoder, int runs) =>
         Law.Holds(
-            GroupMatrix.Any(mostRows: 12),
+            GroupCase.Any(mostRows: 12),
             matrix =>
             {
                 byte[] weights = matrix.Matrix.Bytes();
@@ -40,7 +40,7 @@ public sealed class GroupPropertyTests
     [Fact]
     public void The_library_encoder_follows_its_definition_on_any_matrix() =>
         Law.Holds(
-            GroupMatrix.Any(mostRows: 12),
+            GroupCase.Any(mostRows: 12),
             matrix =>
             {
                 byte[] weights = matrix.Matrix.Bytes();
@@ -68,7 +68,7 @@ public sealed class GroupPropertyTests
     [Fact]
     public void The_best_encoder_never_loses_more_than_the_library_and_reports_the_librarys_loss_as_the_library_encoder_does() =>
         Law.Holds(
-            GroupMatrix.Any(mostRows: 12),
+            GroupCase.Any(mostRows: 12),
             matrix =>
             {
                 byte[] weights = matrix.Matrix.Bytes();
@@ -84,7 +84,7 @@ public sealed class GroupPropertyTests
     [Fact]
     public void The_best_encoder_never_loses_more_than_the_library_where_columns_count_differently() =>
         Law.Holds(
-            GroupMatrix.Any(mostRows: 12),
+            GroupCase.Any(mostRows: 12),
             matrix =>
             {
                 byte[] weights = matrix.Matrix.Bytes();
@@ -108,7 +108,7 @@ public sealed class GroupPropertyTests
     [InlineData(true, 16, 0.3)]
     public void The_best_encoder_is_really_better_on_ordinary_weights(bool isNvFp4, int group, double decibels)
     {
-        GroupMatrix matrix = new(new Matrix(17, 64, 1024, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4);
+        GroupCase matrix = new(new Matrix(17, 64, 1024, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4);
         GroupEncoded best = matrix.Encode(matrix.Matrix.Bytes(), WeightEncoder.Best);
         QuantizationError chosen = Total(best.Errors), library = Total(best.LibraryErrors);
         Assert.True(chosen.SignalToNoiseDecibels > library.SignalToNoiseDecibels + decibels, $"{chosen.SignalToNoiseDecibels} against {library.SignalToNoiseDecibels} dB");
@@ -120,7 +120,7 @@ public sealed class GroupPropertyTests
     [InlineData(WeightEncoder.Best)]
     public void Every_weight_is_within_the_error_bound_and_the_loss_agrees_with_a_recomputation(WeightEncoder encoder) =>
         Law.Holds(
-            GroupMatrix.Any(mostRows: 12),
+            GroupCase.Any(mostRows: 12),
             matrix =>
             {
                 if (matrix.Matrix.Content is Content.Large or Content.Hostile or Content.AnyFiniteBits or Content.Tiny)
@@ -158,7 +158,7 @@ public sealed class GroupPropertyTests
     [Fact]
     public void Rows_encoded_alone_give_the_bytes_and_losses_of_the_whole() =>
         Law.Holds(
-            GroupMatrix.Any(mostRows: 9),
+            GroupCase.Any(mostRows: 9),
             matrix =>
             {
                 byte[] weights = matrix.Matrix.Bytes();
@@ -183,7 +183,7 @@ public sealed class GroupPropertyTests
     {
         foreach (WeightEncoder encoder in Enum.GetValues<WeightEncoder>())
         {
-            GroupMatrix int4 = new(new Matrix(5, 3, 96, new BlockShape(1, 32), type, Content.Zeros), false), nvfp4 = new(int4.Matrix with { Block = new BlockShape(1, 16) }, true);
+            GroupCase int4 = new(new Matrix(5, 3, 96, new BlockShape(1, 32), type, Content.Zeros), false), nvfp4 = new(int4.Matrix with { Block = new BlockShape(1, 16) }, true);
             byte[] weights = int4.Matrix.Bytes();
             GroupEncoded encoded = int4.Encode(weights, encoder);
             Assert.All(encoded.Scales.Chunk(type.Bytes()), scale => Assert.Equal(BitConverter.GetBytes(epsilon)[..type.Bytes()], scale));
@@ -210,7 +210,7 @@ public sealed class GroupPropertyTests
             float bad = (run % 3) switch { 0 => float.NaN, 1 => float.PositiveInfinity, _ => float.NegativeInfinity };
             BitConverter.TryWriteBytes(weights.AsSpan(((row * matrix.Columns) + column) * sizeof(float)), bad);
             WeightEncoder encoder = random.Next(2) == 0 ? WeightEncoder.Library : WeightEncoder.Best;
-            NonFiniteWeightException refusal = Assert.Throws<NonFiniteWeightException>(() => new GroupMatrix(matrix, isNvFp4).Encode(weights, encoder, set, globalScale: 1));
+            NonFiniteWeightException refusal = Assert.Throws<NonFiniteWeightException>(() => new GroupCase(matrix, isNvFp4).Encode(weights, encoder, set, globalScale: 1));
             Assert.True((row, column) == (refusal.Row, refusal.Column), $"seed {seed}: ({row}, {column}) reported as ({refusal.Row}, {refusal.Column})");
             Assert.Equal(bad, refusal.Value);
         }
@@ -258,7 +258,7 @@ public sealed class GroupPropertyTests
 
     private static uint[] Bits(float[] values) => MemoryMarshal.Cast<float, uint>(values).ToArray();
 
-    private static float[] Importance(GroupMatrix matrix)
+    private static float[] Importance(GroupCase matrix)
     {
         Random random = new(matrix.Matrix.Seed);
         return [.. Enumerable.Range(0, matrix.Matrix.Columns).Select(_ => random.Next(5) == 0 ? 20 * random.NextSingle() : random.NextSingle())];
@@ -273,7 +273,7 @@ public sealed class GroupPropertyTests
         _ => value,
     };
 
-    private static float ExpectedScale(GroupMatrix matrix, float largest, float globalScale)
+    private static float ExpectedScale(GroupCase matrix, float largest, float globalScale)
     {
         if (matrix.IsNvFp4)
         {

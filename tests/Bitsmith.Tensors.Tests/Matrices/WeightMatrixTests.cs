@@ -2,6 +2,7 @@ using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
+using Bitsmith.Tensors.Tests.Support;
 
 namespace Bitsmith.Tensors.Tests.Matrices;
 
@@ -177,12 +178,61 @@ public sealed class WeightMatrixTests
         Assert.Throws<ArgumentException>(() => WeightMatrix.Reordered(stored, [0, 1, 2, 3, 4, 5, 6, 7, 7]));
     }
 
+    [Theory]
+    [InlineData(32, false)]
+    [InlineData(64, false)]
+    [InlineData(128, false)]
+    [InlineData(16, true)]
+    public void Groups_of_4_bit_codes_multiply_as_the_weights_that_they_decode_to(int group, bool isNvFp4)
+    {
+        foreach (int columns in new[] { 1, 3, 5, 40 }.Select(groups => groups * group))
+        {
+            const int Rows = 13;
+            GroupCase source = new(new Matrix(columns, Rows, columns, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4);
+            byte[] bytes = source.Matrix.Bytes();
+            float globalScale = source.GlobalScale(bytes);
+            GroupEncoded encoded = source.Encode(bytes, WeightEncoder.Best);
+            TensorBytes packed = TensorBytes.FromArray(encoded.Packed), scales = TensorBytes.FromArray(encoded.Scales);
+            WeightMatrix matrix = isNvFp4 ? WeightMatrix.NvFp4(Rows, columns, packed, scales, globalScale) : WeightMatrix.Int4(Rows, columns, group, packed, ElementType.BF16, scales);
+            float[] weights = source.Decode(encoded, globalScale), inputs = [.. Enumerable.Range(0, 7 * columns).Select(i => MathF.Sin(i))];
+            WeightMatrix dense = Dense(ElementType.F32, weights, Rows, columns);
+            foreach (InstructionSet set in Sets.All)
+            {
+                float[] read = new float[weights.Length], expected = new float[7 * Rows], found = new float[7 * Rows];
+                matrix.Read(0, Rows, read, set);
+                Assert.Equal(weights, read);
+                using MatrixInput input = new();
+                input.Set(inputs, 7);
+                dense.Multiply(input, default, expected, new ComputeOptions(2, set));
+                matrix.Multiply(input, default, found, new ComputeOptions(2, set));
+                Assert.Equal(expected, found);
+
+                // Inputs of 8 bits: half a step of 127 for each product at most.
+                matrix.Multiply(input, default, found, new ComputeOptions(2, set, BlockInputs: true));
+                for (int i = 0; i < found.Length; i++)
+                {
+                    double bound = 0.006 * weights.AsSpan(i % Rows * columns, columns).ToArray().Sum(Math.Abs);
+                    Assert.True(Math.Abs(found[i] - expected[i]) <= bound, $"{set}, {columns} columns: {found[i]} for {expected[i]}, bound {bound}");
+                }
+
+                // What a scheme has quantized is not rounded again.
+                InputQuantization scheme = new InputQuantization.NvFp4(100);
+                dense.Multiply(input.Quantized(scheme, new ComputeOptions(2, set)), default, expected, new ComputeOptions(2, set));
+                matrix.Multiply(input.Quantized(scheme, new ComputeOptions(2, set)), default, found, new ComputeOptions(2, set, BlockInputs: true));
+                Assert.Equal(expected, found);
+            }
+        }
+    }
+
     [Fact]
     public void Bytes_that_do_not_fit_the_shape_are_refused()
     {
         Assert.Throws<ArgumentException>(() => WeightMatrix.Dense(ElementType.BF16, 2, 3, TensorBytes.FromArray(new byte[11])));
         Assert.Throws<ArgumentException>(() => WeightMatrix.Dense(ElementType.I32, 2, 3, TensorBytes.FromArray(new byte[24])));
         Assert.Throws<ArgumentException>(() => WeightMatrix.Fp8(2, 3, new BlockShape(2, 2), TensorBytes.FromArray(new byte[6]), ElementType.BF16, TensorBytes.FromArray(new byte[2])));
+        Assert.Throws<ArgumentException>(() => WeightMatrix.Int4(2, 64, 32, TensorBytes.FromArray(new byte[63]), ElementType.BF16, TensorBytes.FromArray(new byte[8])));
+        Assert.Throws<ArgumentException>(() => WeightMatrix.Int4(2, 64, 24, TensorBytes.FromArray(new byte[64]), ElementType.BF16, TensorBytes.FromArray(new byte[8])));
+        Assert.Throws<ArgumentException>(() => WeightMatrix.NvFp4(2, 32, TensorBytes.FromArray(new byte[32]), TensorBytes.FromArray(new byte[3]), 1));
     }
 
     private static float BFloat16Of(float value) => BFloat16.Round(value);

@@ -8,9 +8,9 @@ using FsCheck.Fluent;
 namespace Bitsmith.Tensors.Tests.Support;
 
 /// <summary>A matrix and a format of groups; the matrix's block is one group.</summary>
-public sealed record GroupMatrix(Matrix Matrix, bool IsNvFp4)
+public sealed record GroupCase(Matrix Matrix, bool IsNvFp4)
 {
-    public static Arbitrary<GroupMatrix> Any(int mostRows) => Arb.From(
+    public static Arbitrary<GroupCase> Any(int mostRows) => Arb.From(
         from seed in Gen.Choose(0, int.MaxValue)
         from rows in Gen.Choose(1, mostRows)
         from isNvFp4 in Gen.Elements(false, true)
@@ -18,7 +18,7 @@ public sealed record GroupMatrix(Matrix Matrix, bool IsNvFp4)
         from groups in Gen.Choose(1, side > 64 ? 5 : 40)
         from type in Gen.Elements(ElementType.BF16, ElementType.F16, ElementType.F32)
         from content in Gen.Elements(Enum.GetValues<Content>())
-        select new GroupMatrix(new Matrix(seed, rows, groups * side, new BlockShape(1, side), type, content), isNvFp4));
+        select new GroupCase(new Matrix(seed, rows, groups * side, new BlockShape(1, side), type, content), isNvFp4));
 
     public int Group => Matrix.Block.Columns;
 
