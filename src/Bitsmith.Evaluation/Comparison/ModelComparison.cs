@@ -105,7 +105,7 @@ public sealed class ModelComparison
             }
 
             subjects.Add(SubjectOf(names[i + 1], model));
-            if (request.AlsoExact && model.Language.Layers.SelectMany(layer => layer.Linears).Any(linear => linear.ActivationGroup is not null))
+            if (request.AlsoExact && model.Language.Layers.SelectMany(layer => layer.Linears).Any(linear => linear.InputScheme is not null))
             {
                 using EvaluatedModel exact = Open(path, request.Settings with { Activations = ActivationMode.Exact });
                 subjects.Add(SubjectOf($"{names[i + 1]} (weights only)", exact));
