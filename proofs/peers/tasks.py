@@ -43,6 +43,16 @@ def cut(sentence, draw):
     return " ".join(words[:place]), " ".join(words[place:])
 
 
+def among_wrong(right, count, place, make):
+    """The right choice at its place among wrong ones; no two alike, whose scores would be the same and which of them is chosen chance."""
+    texts = [right]
+    while len(texts) < count:
+        wrong = make()
+        if wrong not in texts:
+            texts.append(wrong)
+    return texts[1:place + 1] + [right] + texts[place + 1:]
+
+
 def labelled(items):
     return [(question, texts, [int(choice == right) for choice in range(len(texts))]) for question, texts, right in items]
 
@@ -61,8 +71,7 @@ def make(text, folder, seed, count):
     for _ in range(count):
         begin, end = cut(draw.choice(pool), draw)
         gold = draw.randrange(HELLASWAG_ENDINGS)
-        endings = [cut(draw.choice(pool), draw)[1] for _ in range(HELLASWAG_ENDINGS)]
-        endings[gold] = end
+        endings = among_wrong(end, HELLASWAG_ENDINGS, gold, lambda: cut(draw.choice(pool), draw)[1])
         items.append((f"{draw.choice(['Scripture', 'A chapter', 'Reading aloud'])}: {begin}", gold, endings))
     hellaswag(folder / "hellaswag.txt", items)
     kept = {"hellaswag": items}
@@ -76,8 +85,7 @@ def make(text, folder, seed, count):
             choices = draw.randint(least, most)
             gold = draw.randrange(choices)
             words = end.split()
-            texts = [" ".join(words[:-1] + [draw.choice(pool).split()[-1]]) if len(words) > 2 and draw.random() < 0.3 else cut(draw.choice(pool), draw)[1] for _ in range(choices)]
-            texts[gold] = end
+            texts = among_wrong(end, choices, gold, lambda: " ".join(words[:-1] + [draw.choice(pool).split()[-1]]) if len(words) > 2 and draw.random() < 0.3 else cut(draw.choice(pool), draw)[1])
             items.append((f"Question: {context} How does it go on: {begin} Answer:", texts, gold))
         kept[name] = items
         binary(folder / f"{name}.bin", labelled(items))
