@@ -18,7 +18,7 @@ internal sealed class SampleReader(Tokenizer tokenizer, ChatTemplate template, i
 {
     private static readonly string[] Fields = ["messages", "conversations", "input_ids", "text"];
 
-    // Who speaks, in data sets of ShareGPT's form.
+    // Values of "from" in published data sets of ShareGPT's form, and the roles that chat templates know.
     private static readonly Dictionary<string, string> Speakers = new(StringComparer.OrdinalIgnoreCase)
     {
         ["system"] = "system", ["human"] = "user", ["user"] = "user", ["gpt"] = "assistant", ["assistant"] = "assistant", ["chatgpt"] = "assistant", ["model"] = "assistant", ["bot"] = "assistant",
