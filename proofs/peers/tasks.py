@@ -2,7 +2,7 @@
 
   tasks.py make TEXT FOLDER SEED COUNT     writes COUNT items of each kind
   tasks.py relabel FOLDER                  writes the files again (same.*) with the choices in ours.json, Bitsmith's report, as the right ones
-  tasks.py compare FOLDER                  reads llama-perplexity's output: NAME.log of the files, same.NAME.log of those with other labels
+  tasks.py compare FOLDER [choices]        reads llama-perplexity's output: NAME.log of the files, same.NAME.log of those with other labels; with the word, scores may differ
 
 llama-perplexity prints the choice for WinoGrande alone; for the others it prints the share of right choices after each item. Where Bitsmith's choices are the right ones, an item that llama-perplexity
 finds wrong is one where it chose otherwise.
