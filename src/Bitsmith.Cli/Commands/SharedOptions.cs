@@ -25,7 +25,9 @@ internal sealed class SharedOptions
 
     public Option<bool> Fix { get; } = new("--fix") { Description = "Make the repairs of the packaging checks, and keep weights as they are that transformers would misread." };
 
-    public Option<WeightEncoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default). best: the scales of least squared error." };
+    public Option<WeightEncoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default for FP8). best: the scales of least squared error (default where 4-bit weights are written)." };
+
+    public Option<int?> GroupSize { get; } = new("--group-size") { Description = "Columns that share a scale in w4a16: 32, 64 or 128 (default)." };
 
     public Option<long?> MaxShardSize { get; } = CommonOptions.Size("--max-shard-size", "Largest weight file, for example 5GB (the default for folders; GGUF results are one file without it).");
 
@@ -36,7 +38,7 @@ internal sealed class SharedOptions
     public Option<bool> Json { get; } = CommonOptions.Json();
 
     /// <summary>Options without a meaning for GGUF files.</summary>
-    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder];
+    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder, GroupSize];
 
     /// <summary>True for the name of a scheme for folders.</summary>
     public static bool IsPreset(string scheme) => Presets.All.Any(preset => preset.Name.Equals(scheme, StringComparison.OrdinalIgnoreCase));
@@ -44,7 +46,7 @@ internal sealed class SharedOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
-        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, MaxShardSize, MaxMemory, Threads, Json])
+        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, GroupSize, MaxShardSize, MaxMemory, Threads, Json])
         {
             command.Options.Add(option);
         }
@@ -64,12 +66,17 @@ internal sealed class SharedOptions
         string? file = parsed.GetValue(RecipeFile);
         Manifest? manifest = file is not null && file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ManifestFile.Load(file) : null;
         Recipe recipe = manifest?.Recipe ?? (file is null ? Presets.Get(parsed.GetValue(Scheme)!) : RecipeYaml.Load(file) with { Source = Path.GetFileName(file) });
+        if (parsed.GetValue(GroupSize) is int groupSize)
+        {
+            recipe = Presets.WithGroupSize(recipe, groupSize);
+        }
+
         return new JobOptions
         {
             Model = parsed.GetRequiredValue(Model),
             Output = output,
             Recipe = recipe with { Ignore = [.. recipe.Ignore, .. parsed.GetValue(Ignore) ?? []] },
-            Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? WeightEncoder.Library,
+            Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? recipe.DefaultEncoder,
             MaxShardBytes = parsed.GetValue(MaxShardSize) ?? manifest?.Options.MaxShardBytes ?? JobOptions.DefaultMaxShardBytes,
             Threads = parsed.GetValue(Threads),
             Fix = parsed.GetValue(Fix) || manifest?.Options.Fix == true,

@@ -9,6 +9,8 @@ public sealed record JobOptions
     /// <summary>The default limit of a weight file: 5 GB, as on the hub.</summary>
     public const long DefaultMaxShardBytes = 5_000_000_000;
 
+    private readonly WeightEncoder? encoder;
+
     /// <summary>The source: a Hugging Face folder.</summary>
     public required string Model { get; init; }
 
@@ -18,8 +20,17 @@ public sealed record JobOptions
     /// <summary>What to quantize.</summary>
     public required Recipe Recipe { get; init; }
 
-    /// <summary>How scales and codes are chosen.</summary>
-    public WeightEncoder Encoder { get; init; } = WeightEncoder.Library;
+    /// <summary>How scales and codes are chosen; the recipe's default where it is not set.</summary>
+    public WeightEncoder Encoder
+    {
+        get => encoder ?? Recipe.DefaultEncoder;
+        init => encoder = value;
+    }
+
+    /// <summary>
+    /// The largest magnitude of each module's input, by the module's name, as calibration found it; what the global scales of quantized inputs (NVFP4 W4A4) follow from. Null where no scheme needs it.
+    /// </summary>
+    public IReadOnlyDictionary<string, float>? InputRanges { get; init; }
 
     /// <summary>Limit of a weight file in bytes.</summary>
     public long MaxShardBytes { get; init; } = DefaultMaxShardBytes;

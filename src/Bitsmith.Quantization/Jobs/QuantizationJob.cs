@@ -67,6 +67,7 @@ public sealed class QuantizationJob : IDisposable
             ModuleTree modules = ModuleTree.Build(source.Config, source.Tensors, options.Model);
             QuantizationPlan plan = Planner.Create(
                 modules, source.Tensors, options.Recipe, new PlanOptions(options.AllowUnmatched, options.Fix), options.Model);
+            RequireInputRanges(plan, options);
             (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = SideFiles.List(source);
             carried = [.. carried.Where(file => file != Manifest.FileName)];
             long sideBytes = carried.Sum(file => new FileInfo(Path.Combine(options.Model, file)).Length);
@@ -102,9 +103,11 @@ public sealed class QuantizationJob : IDisposable
             CheckFingerprint(journal);
             CheckFinishedSources(journal);
             IReadOnlyList<Shard<PlanRow>> shards = Plan.Shards(options.MaxShardBytes);
+            int finished = FinishedShards(journal, shards, work.Output);
+            WeightRanges ranges = MeasureRanges(shards, finished, cancellationToken);
             ReadSchedule schedule = new(
-                source.Files, shards, FinishedShards(journal, shards, work.Output), journal.Sources.Select(entry => entry.Digest.File).ToHashSet(StringComparer.Ordinal));
-            new TensorPipeline(schedule, work.Output, options.Encoder, journal, progress).Run(options.Threads, cancellationToken);
+                source.Files, shards, finished, journal.Sources.Select(entry => entry.Digest.File).ToHashSet(StringComparer.Ordinal));
+            new TensorPipeline(schedule, work.Output, options.Encoder, ranges, journal, progress).Run(options.Threads, cancellationToken);
             Manifest manifest = Finish(work.Output, journal, shards, cancellationToken);
             work.Publish(journal);
             return manifest;
@@ -113,6 +116,32 @@ public sealed class QuantizationJob : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => source.Dispose();
+
+    /// <summary>Quantized inputs need a global scale, which only calibration can tell.</summary>
+    private static void RequireInputRanges(QuantizationPlan plan, JobOptions options)
+    {
+        string[] missing = [.. plan.Rows.Where(row => row.Group?.Storage.HasInputGlobalScale == true && options.InputRanges?.ContainsKey(row.Module.Name) != true).Select(row => row.Module.Name)];
+        if (missing.Length > 0)
+        {
+            throw new RequestException(
+                $"{options.Recipe.Source} quantizes activations to NVFP4 with a scale that follows from their range, which calibration has not told for {missing.Length} Linears ({missing[0]}, ...). Use nvfp4a16, which leaves activations exact, or give calibration data.");
+        }
+
+        foreach ((string module, float largest) in options.InputRanges ?? new Dictionary<string, float>())
+        {
+            if (!(largest >= 0) || !float.IsFinite(largest))
+            {
+                throw new RequestException($"calibration says that the largest input of {module} is {largest}; it must be a finite number. Calibrate again.");
+            }
+        }
+    }
+
+    /// <summary>Reads what is still to be written with a global scale, and whatever shares it.</summary>
+    private WeightRanges MeasureRanges(IReadOnlyList<Shard<PlanRow>> shards, int finished, CancellationToken cancellationToken)
+    {
+        HashSet<string> wanted = [.. shards.Skip(finished).SelectMany(shard => shard.Units).Select(row => row.Fusion).OfType<string>()];
+        return WeightRanges.Measure(source.Files, Plan.Rows.Where(row => row.Fusion is { } fusion && wanted.Contains(fusion)), options.InputRanges, options.Threads, cancellationToken);
+    }
 
     private void CheckRequest()
     {
@@ -142,6 +171,11 @@ public sealed class QuantizationJob : IDisposable
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(options.Recipe, JobJson.Default.Recipe));
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(Options(), JobJson.Default.ManifestOptions));
+        foreach ((string module, float largest) in (options.InputRanges ?? new Dictionary<string, float>()).OrderBy(entry => entry.Key, StringComparer.Ordinal))
+        {
+            Add($"{module} {largest:R}\n");
+        }
+
         hash.AppendData(source.Config.Text.Utf8);
         foreach (SafetensorsFile file in source.Files)
         {
@@ -290,7 +324,7 @@ public sealed class QuantizationJob : IDisposable
             Source = [.. from.OrderBy(file => file.File, StringComparer.Ordinal)],
             Output = to,
             Tensors = [.. losses.Select(loss => TensorReport.Create(
-                loss.Name, $"{rows[loss.Name].Group!.Format} {rows[loss.Name].Group!.Block}", rows[loss.Name].BytesAfter, loss.Error, loss.Library))],
+                loss.Name, rows[loss.Name].Group!.Storage.ToString(), rows[loss.Name].BytesAfter, loss.Error, loss.Library))],
             Digest = string.Empty,
         };
     }

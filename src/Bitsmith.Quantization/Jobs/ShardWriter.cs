@@ -14,6 +14,7 @@ internal sealed class ShardWriter : IDisposable
 
     private readonly string path;
     private readonly SafetensorsLayout layout;
+    private readonly WeightRanges ranges;
     private readonly BlockingCollection<Written> written;
     private readonly SafeFileHandle handle;
     private readonly List<TensorLoss> losses = [];
@@ -23,10 +24,11 @@ internal sealed class ShardWriter : IDisposable
     private long position;
     private bool handedOver;
 
-    public ShardWriter(string folder, Shard<PlanRow> shard, BlockingCollection<Written> written)
+    public ShardWriter(string folder, Shard<PlanRow> shard, WeightRanges ranges, BlockingCollection<Written> written)
     {
         path = Path.Combine(folder, shard.FileName);
         layout = Layout(shard);
+        this.ranges = ranges;
         this.written = written;
 
         // Reserving the length makes a full disk show before the work, not after it.
@@ -53,9 +55,12 @@ internal sealed class ShardWriter : IDisposable
         written.Add(new Written(data, chunk, null));
         if (endsWeight)
         {
-            ReadOnlyMemory<byte> all = scales.AsMemory(0, scaleBytes);
-            Append(all);
-            written.Add(new Written(all, null, null));
+            foreach (ReadOnlyMemory<byte> rest in (ReadOnlyMemory<byte>[])[scales.AsMemory(0, scaleBytes), row.Group!.Storage.Constants(row.Source, ranges.Of(row))])
+            {
+                Append(rest);
+                written.Add(new Written(rest, null, null));
+            }
+
             losses.Add(new TensorLoss(row.Source.Name, error, libraryError.Count > 0 ? libraryError : null));
             (scales, scaleBytes, error, libraryError) = ([], 0, default, default);
         }

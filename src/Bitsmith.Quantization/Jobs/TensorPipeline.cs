@@ -2,9 +2,11 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Tensors.Formats;
+using Bitsmith.Tensors.Formats.Ggml;
 using Microsoft.Win32.SafeHandles;
 
 namespace Bitsmith.Quantization.Jobs;
@@ -22,6 +24,7 @@ internal sealed class TensorPipeline
     private readonly ReadSchedule schedule;
     private readonly string output;
     private readonly WeightEncoder encoder;
+    private readonly WeightRanges ranges;
     private readonly Journal journal;
     private readonly IProgress<JobProgress>? progress;
     private readonly long totalBytes;
@@ -35,11 +38,12 @@ internal sealed class TensorPipeline
     private readonly SourcePrefix? expectedPrefix;
 
     public TensorPipeline(
-        ReadSchedule schedule, string output, WeightEncoder encoder, Journal journal, IProgress<JobProgress>? progress)
+        ReadSchedule schedule, string output, WeightEncoder encoder, WeightRanges ranges, Journal journal, IProgress<JobProgress>? progress)
     {
         this.schedule = schedule;
         this.output = output;
         this.encoder = encoder;
+        this.ranges = ranges;
         this.journal = journal;
         this.progress = progress;
         totalBytes = schedule.Files.Sum(file => file.Length);
@@ -155,27 +159,29 @@ internal sealed class TensorPipeline
         {
             ReadStep step = chunk.Step;
             PlanRow row = step.Row!;
-            int columns = (int)row.Source.Shape[1];
-            BlockShape block = row.Group!.Block;
-            (int gridRows, int gridColumns) = block.GridOf(step.Rows, columns);
-            chunk.Prepare(step.Rows * columns, gridRows * gridColumns * (step.Bytes / step.Rows / columns), gridRows, encoder == WeightEncoder.Best);
+            StorageFormat format = row.Group!.Storage;
+            int gridRows = format.Block.GridOf(step.Rows, 1).Rows;
+            chunk.Prepare(BytesOf(row.Outputs[0], row.Source.Shape[0], step.Rows), BytesOf(row.Outputs[1], row.Outputs[1].Shape[0], gridRows), gridRows, encoder == WeightEncoder.Best);
             try
             {
-                Fp8Block.Encode(
-                    encoder, row.Source.Type, chunk.Input, step.Rows, columns, block,
+                format.Encode(
+                    encoder, row.Source.Type, chunk.Input, step.Rows, ColumnWeights.Of([], (int)row.Source.Shape[1]), ranges.Of(row).Weight,
                     chunk.Codes.Span, chunk.Scales.Span, chunk.Errors.Span, chunk.LibraryErrors.Span);
             }
             catch (NonFiniteWeightException problem)
             {
                 throw new CheckpointException(
                     schedule.Files[step.File].Path,
-                    $"tensor '{row.Source.Name}': the weight at row {step.FirstRow + problem.Row}, column {problem.Column} is {problem.Value}. FP8 blocks need finite weights; the checkpoint is damaged, or ignore {row.Module.Name}.",
+                    $"tensor '{row.Source.Name}': the weight at row {step.FirstRow + problem.Row}, column {problem.Column} is {problem.Value}. {format.Name} needs finite weights; the checkpoint is damaged, or ignore {row.Module.Name}.",
                     problem);
             }
 
             chunk.Encoded.Set();
         }
     }
+
+    /// <summary>Bytes of some rows of an output.</summary>
+    private static int BytesOf(TensorInfo output, long allRows, int rows) => checked((int)(output.Bytes / allRows * rows));
 
     private void WriteShards(CancellationToken token)
     {
@@ -185,7 +191,7 @@ internal sealed class TensorPipeline
             int index = schedule.FinishedShards;
             foreach (Chunk chunk in toWrite.GetConsumingEnumerable(token))
             {
-                shard ??= new ShardWriter(output, schedule.Shards[index], toFinish);
+                shard ??= new ShardWriter(output, schedule.Shards[index], ranges, toFinish);
                 chunk.Encoded.Wait(token);
                 bool ends = chunk.Step.EndsShard >= 0; // read now: once written, the chunk may be reused
                 shard.Write(chunk);

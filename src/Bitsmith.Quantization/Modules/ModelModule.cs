@@ -55,6 +55,9 @@ public sealed record ModelModule(
     /// <summary>The tensor named <c>weight</c>, or null.</summary>
     public TensorInfo? Weight => Tensors.FirstOrDefault(tensor => tensor.Name.Length == Name.Length + 7 && tensor.Name.EndsWith(".weight", StringComparison.Ordinal));
 
+    /// <summary>Two codes to a byte: the tensor named <c>weight_packed</c>, or null.</summary>
+    public TensorInfo? PackedWeight => Tensors.FirstOrDefault(tensor => tensor.Name.Length == Name.Length + 14 && tensor.Name.EndsWith(".weight_packed", StringComparison.Ordinal));
+
     /// <summary>The path's last part, for example <c>down_proj</c>.</summary>
     public string LastName => Name[(Name.LastIndexOf('.') + 1)..];
 }

@@ -66,7 +66,7 @@ internal sealed class BlockLayoutCheck : IPackagingCheck
     public CheckResult Run(Package package, bool fix) => ClientLimitReport.Create(
         Name,
         package,
-        (module, group) => ClientLimits.WhyLayoutIsMisguessed(module.Weight!.Shape[0], module.Weight.Shape[1], group.Block),
+        linear => ClientLimits.HasGuessedLayout(linear.Group) ? ClientLimits.WhyLayoutIsMisguessed(linear.Rows, linear.Columns, linear.Group.Block) : null,
         "every encoded weight is a whole number of blocks: transformers and vLLM read it");
 }
 
@@ -80,7 +80,7 @@ internal sealed class ActivationGroupsCheck : IPackagingCheck
         CheckResult result = ClientLimitReport.Create(
             Name,
             package,
-            (module, group) => ClientLimits.WhyActivationsDoNotDivide(module.Weight!.Shape[1], group),
+            linear => ClientLimits.WhyActivationsDoNotDivide(linear.Columns, linear.Group),
             "input features divide into whole activation groups");
         string[] differing = [.. package.Encoded.Where(entry => entry.Group.InputActivations is { GroupSize: int size } && size != entry.Group.Block.Columns).Select(entry => entry.Group)
             .Distinct().Select(group => $"{group.InputActivations!.GroupSize} stated, {group.Block.Columns} used by vLLM")];
@@ -94,10 +94,10 @@ internal sealed class ActivationGroupsCheck : IPackagingCheck
 internal static class ClientLimitReport
 {
     public static CheckResult Create(
-        string name, Package package, Func<ModelModule, Recipes.RecipeGroup, string?> why, string pass)
+        string name, Package package, Func<EncodedLinear, string?> why, string pass)
     {
         (string Module, string Reason)[] bad =
-            [.. package.Encoded.Select(entry => (entry.Module.Name, Reason: why(entry.Module, entry.Group)!)).Where(entry => entry.Reason is not null)];
+            [.. package.Encoded.Select(entry => (entry.Module.Name, Reason: why(entry)!)).Where(entry => entry.Reason is not null)];
         return bad.Length == 0
             ? new CheckResult(name, Verdict.Pass, pass)
             : new CheckResult(
@@ -112,8 +112,6 @@ internal static class ClientLimitReport
 /// <summary>vLLM fuses q/k/v, gate/up and all experts of a layer: members must share one scheme.</summary>
 internal sealed class FusedLayersCheck : IPackagingCheck
 {
-    private static readonly string[][] Fused = [["q_proj", "k_proj", "v_proj"], ["gate_proj", "up_proj"]];
-
     public string Name => "fused-layers";
 
     public CheckResult Run(Package package, bool fix)
@@ -121,7 +119,7 @@ internal sealed class FusedLayersCheck : IPackagingCheck
         Dictionary<string, Recipes.RecipeGroup> schemes = package.Encoded.ToDictionary(entry => entry.Module.Name, entry => entry.Group);
         List<string> mixed = [];
         foreach (IGrouping<string, ModelModule> siblings in package.Modules.Modules
-            .Where(module => module is { Kind: ModuleKind.Linear, Part: ModelPart.Decoder } && module.Weight is not null)
+            .Where(module => module is { Kind: ModuleKind.Linear, Part: ModelPart.Decoder } && (module.Weight ?? module.PackedWeight) is not null)
             .GroupBy(FusedInto))
         {
             if (siblings.Select(module => schemes.GetValueOrDefault(module.Name)).Distinct().Count() > 1)
@@ -130,9 +128,14 @@ internal sealed class FusedLayersCheck : IPackagingCheck
             }
         }
 
-        return mixed.Count == 0
-            ? new CheckResult(Name, Verdict.Pass, "q/k/v, gate/up and the experts of each layer share one scheme")
-            : new CheckResult(Name, Verdict.Fail, $"{mixed.Count} modules that vLLM fuses have different schemes; vLLM refuses the checkpoint", "quantize or ignore them together", mixed);
+        string[] scales = [.. package.Encoded.Where(linear => package.GlobalScales.ContainsKey(linear.Module.Name)).GroupBy(linear => Fusion.KeyOf(linear.Module))
+            .Where(members => members.Select(linear => package.GlobalScales[linear.Module.Name]).Distinct().Count() > 1).SelectMany(members => members.Select(linear => linear.Module.Name))];
+        return (mixed.Count, scales.Length) switch
+        {
+            (0, 0) => new CheckResult(Name, Verdict.Pass, $"q/k/v, gate/up and the experts of each layer share one scheme{(package.GlobalScales.Count > 0 ? "; q/k/v and gate/up share their global scales" : string.Empty)}"),
+            (0, _) => new CheckResult(Name, Verdict.Fail, $"{scales.Length} modules that vLLM fuses have different global scales; vLLM takes the largest for all, and the weights are wrong", "quantize again: Bitsmith gives them one", scales),
+            _ => new CheckResult(Name, Verdict.Fail, $"{mixed.Count} modules that vLLM fuses have different schemes; vLLM refuses the checkpoint", "quantize or ignore them together", mixed),
+        };
     }
 
     private static string FusedInto(ModelModule module)
@@ -144,8 +147,7 @@ internal sealed class FusedLayersCheck : IPackagingCheck
             return parent[..(experts + ".experts".Length)];
         }
 
-        int set = Array.FindIndex(Fused, names => names.Contains(module.LastName));
-        return set < 0 ? module.Name : $"{parent}.{Fused[set][0]}";
+        return Fusion.KeyOf(module);
     }
 }
 
@@ -193,18 +195,18 @@ internal sealed class TensorParallelCheck : IPackagingCheck
     public CheckResult Run(Package package, bool fix)
     {
         List<(string Name, long Width, int Block)> splits = [];
-        foreach ((ModelModule module, Recipes.RecipeGroup group) in package.Encoded)
+        foreach ((ModelModule module, Recipes.RecipeGroup group, long rows, long columns) in package.Encoded)
         {
             switch (module.LastName)
             {
                 case "gate_proj" or "up_proj":
-                    splits.Add((module.Name, module.Weight!.Shape[0], group.Block.Rows));
+                    splits.Add((module.Name, rows, group.Block.Rows));
                     break;
                 case "gate_up_proj":
-                    splits.Add((module.Name, module.Weight!.Shape[0] / 2, group.Block.Rows));
+                    splits.Add((module.Name, rows / 2, group.Block.Rows));
                     break;
                 case "down_proj":
-                    splits.Add((module.Name, module.Weight!.Shape[1], group.Block.Columns));
+                    splits.Add((module.Name, columns, group.Block.Columns));
                     break;
                 default:
                     break;

@@ -17,7 +17,7 @@ public static class ClientLimits
     {
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(group);
-        return WhyActivationsDoNotDivide(weight.Shape[1], group) ?? WhyLayoutIsMisguessed(weight.Shape[0], weight.Shape[1], group.Block);
+        return WhyActivationsDoNotDivide(weight.Shape[1], group) ?? (HasGuessedLayout(group) ? WhyLayoutIsMisguessed(weight.Shape[0], weight.Shape[1], group.Block) : null);
     }
 
     /// <summary>Activation quantization needs whole groups along the input features.</summary>
@@ -25,6 +25,9 @@ public static class ClientLimits
         group.InputActivations is { GroupSize: int size } && columns % size != 0
             ? $"{columns} input features do not divide into activation groups of {size}: transformers raises in forward"
             : null;
+
+    /// <summary>True for the scheme whose layout the client guesses.</summary>
+    internal static bool HasGuessedLayout(RecipeGroup group) => group.Weights.Strategy == "block";
 
     /// <summary>
     /// The guess: one scale column and several rows mean one scale for each channel; one scale row means groups along the

@@ -16,6 +16,9 @@ public sealed record PlanRow(
     /// <summary>True where the tensor is encoded.</summary>
     public bool IsEncoded => Group is not null;
 
+    /// <summary>Where the format has a global scale: the name of what shares it, see <see cref="Modules.Fusion"/>; otherwise null.</summary>
+    public string? Fusion => Group?.Storage.HasGlobalScale == true ? Modules.Fusion.KeyOf(Module) : null;
+
     /// <summary>Bytes in the result.</summary>
     public long BytesAfter => Outputs.Sum(output => output.Bytes);
 }

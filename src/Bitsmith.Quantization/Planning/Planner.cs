@@ -77,12 +77,9 @@ public static class Planner
             throw new CheckpointException(path, $"tensor '{tensor.Name}' is {tensor.Describe()}; a weight matrix has from 1 to 2147483647 rows and columns.");
         }
 
-        (int gridRows, int gridColumns) = group.Block.GridOf(tensor.Shape[0], tensor.Shape[1]);
-        return new PlanRow(tensor, module, group, rule,
-        [
-            new TensorInfo(tensor.Name, ElementType.F8E4M3, tensor.Shape),
-            new TensorInfo(tensor.Name + "_scale", tensor.Type, [gridRows, gridColumns]),
-        ]);
+        return group.Storage.WhyNot(tensor) is { } reason
+            ? throw new RecipeException($"'{module.Name}' is {tensor.Describe()}: {reason}. Ignore it, or choose another scheme for it ({rule}).")
+            : new PlanRow(tensor, module, group, rule, group.Storage.Outputs(tensor));
     }
 
     /// <summary>
@@ -158,6 +155,11 @@ public static class Planner
             if (module.Weight is null)
             {
                 return (null, "has no weight of its own");
+            }
+
+            if (options.KeepUnreadable && group.Storage.WhyNot(module.Weight) is { } indivisible)
+            {
+                return (null, $"fix: {indivisible}");
             }
 
             return options.KeepUnreadable && ClientLimits.WhyTransformersMisreads(module.Weight, group) is { } reason

@@ -67,7 +67,7 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
         return new ResourceEstimate(
             RuntimeBytes + pool + (2 * scales) + (plan.Rows.Count * BytesPerTensor),
             plan.BytesAfter + sideFileBytes + text + (1 << 20),
-            plan.BytesBefore + sideFileBytes,
+            plan.BytesBefore + plan.Rows.Where(row => row.Fusion is not null).Sum(row => row.Source.Bytes) + sideFileBytes,
             plan.Shards(maxShardBytes).Count);
     }
 }

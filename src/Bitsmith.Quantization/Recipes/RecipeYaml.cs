@@ -11,7 +11,7 @@ namespace Bitsmith.Quantization.Recipes;
 /// </summary>
 public static class RecipeYaml
 {
-    private const string Modifier = "QuantizationModifier";
+    private const string Modifier = "QuantizationModifier", NvFp4Scales = "torch.float8_e4m3fn";
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="RecipeException">The file is missing or says something that Bitsmith does not do.</exception>
@@ -146,6 +146,7 @@ public static class RecipeYaml
         {
             List<string> targets = [];
             QuantizationArgs? weights = null, inputs = null;
+            string? format = null;
             foreach ((string key, YamlNode value) in Entries(node, place))
             {
                 switch (key)
@@ -163,14 +164,21 @@ public static class RecipeYaml
                         Require(IsNull(value), value, $"{place}.output_activations: quantized outputs are not available; leave it out");
                         break;
                     case "format":
-                        Require(IsNull(value) || Text(value, key) == "float-quantized", value, $"{place}.format: FP8 blocks are stored as float-quantized");
+                        format = IsNull(value) ? null : Text(value, key);
                         break;
                     default:
                         throw Error(value, $"{place}.{key} is not understood; known are targets, weights, input_activations");
                 }
             }
 
-            return new RecipeGroup(targets, weights ?? throw Error(node, $"{place}: 'weights' is missing"), inputs);
+            RecipeGroup group = new(targets, weights ?? throw Error(node, $"{place}: 'weights' is missing"), inputs);
+            if (format is not null)
+            {
+                group.Validate(place);
+                Require(format == group.Format, node, $"{place}.format: '{format}' does not fit the weights, which are stored as {group.Format}; leave it out");
+            }
+
+            return group;
         }
 
         private QuantizationArgs ReadArgs(YamlNode node, string place, string? defaultObserver)
@@ -181,12 +189,16 @@ public static class RecipeYaml
             foreach ((string key, YamlNode value) in values)
             {
                 Require(known.Contains(key), value, $"{place}.{key} is not understood; known are {string.Join(", ", known)}");
-                Require(key is not ("actorder" or "zp_dtype" or "scale_dtype") || IsNull(value), value, $"{place}.{key} has no meaning for FP8 blocks; leave it out");
+                Require(key is not ("actorder" or "zp_dtype") || IsNull(value), value, $"{place}.{key} is not available; leave it out");
+                Require(key != "scale_dtype" || IsNull(value) || Text(value, key) == NvFp4Scales, value, $"{place}.scale_dtype: scales have the weights' type, those of NVFP4 {NvFp4Scales}; leave it out");
                 Require(key != "observer_kwargs" || IsNull(value) || value is YamlMappingNode { Children.Count: 0 }, value, $"{place}.observer_kwargs is not available; leave it out");
             }
 
+            bool isNvFp4 = values.TryGetValue("strategy", out YamlNode? named) && Text(named, place).Equals("tensor_group", StringComparison.OrdinalIgnoreCase);
+            Require(isNvFp4 || !values.TryGetValue("scale_dtype", out YamlNode? scaleType) || IsNull(scaleType), node, $"{place}.scale_dtype has a meaning for NVFP4 only; leave it out");
             string? observer = values.TryGetValue("observer", out YamlNode? name) && !IsNull(name) ? Text(name, place) : defaultObserver;
-            Require(observer is null or "memoryless_minmax" or "minmax", node, $"{place}.observer: '{observer}' is not available; memoryless_minmax is");
+            bool isLocal = values.TryGetValue("dynamic", out YamlNode? range) && Text(range, place).Equals("local", StringComparison.OrdinalIgnoreCase);
+            Require(observer is null or "memoryless_minmax" or "minmax" || (isLocal && observer == "static_minmax"), node, $"{place}.observer: '{observer}' is not available; memoryless_minmax is");
             return new QuantizationArgs
             {
                 NumBits = values.TryGetValue("num_bits", out YamlNode? bits) ? Integer(bits, $"{place}.num_bits") : 8,
@@ -196,7 +208,8 @@ public static class RecipeYaml
                 GroupSize = values.TryGetValue("group_size", out YamlNode? size) && !IsNull(size) ? Integer(size, $"{place}.group_size") : null,
                 BlockStructure = values.TryGetValue("block_structure", out YamlNode? block) && !IsNull(block) ? ReadBlock(block, place) : null,
                 Dynamic = values.TryGetValue("dynamic", out YamlNode? dynamic) ? Text(dynamic, place).ToLowerInvariant() : "false",
-                Observer = observer is null ? null : "memoryless_minmax",
+                ScaleDtype = isNvFp4 ? NvFp4Scales : null,
+                Observer = isLocal ? "static_minmax" : observer is null ? null : "memoryless_minmax",
             };
         }
 

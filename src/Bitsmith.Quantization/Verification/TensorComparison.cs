@@ -1,10 +1,12 @@
 using System.Collections.Concurrent;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
+using Bitsmith.Tensors.Formats.Ggml;
 
 namespace Bitsmith.Quantization.Verification;
 
@@ -26,7 +28,7 @@ internal sealed class TensorComparison
         ChunkPlan cut = ChunkPlan.Of(row);
         (SafetensorsFile file, StoredTensor tensor) = source[row.Source.Name];
         byte[] original = new byte[cut.BytesPerChunk];
-        byte[] stored = new byte[cut.BytesPerChunk];
+        byte[] stored = row.IsEncoded ? [] : new byte[cut.BytesPerChunk];
         for (int chunk = 0; chunk < cut.Count; chunk++)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -34,7 +36,7 @@ internal sealed class TensorComparison
             Span<byte> part = original.AsSpan(0, (int)Math.Min(cut.BytesPerChunk, tensor.Bytes - offset));
             file.Read(tensor.Offset + offset, part);
             string? problem = row.IsEncoded
-                ? Decoded(row, part, chunk * cut.RowsPerChunk, stored)
+                ? Decoded(row, part, chunk * cut.RowsPerChunk)
                 : Kept(row, part, offset, stored.AsSpan(0, part.Length));
             if (problem is not null)
             {
@@ -55,66 +57,45 @@ internal sealed class TensorComparison
         return same == original.Length ? null : $"differs from the base model at byte {offset + same}, although it was to be carried over unchanged";
     }
 
-    private string? Decoded(PlanRow row, ReadOnlySpan<byte> original, int firstRow, byte[] stored)
+    private string? Decoded(PlanRow row, ReadOnlySpan<byte> original, int firstRow)
     {
         ElementType type = row.Source.Type;
-        BlockShape block = row.Group!.Block;
-        int columns = (int)row.Source.Shape[1];
-        int rows = original.Length / columns / type.Bytes();
-        (int gridRows, int gridColumns) = block.GridOf(rows, columns);
-        Span<byte> codes = stored.AsSpan(0, rows * columns);
-        byte[] scales = new byte[gridRows * gridColumns * type.Bytes()];
-        (SafetensorsFile codeFile, StoredTensor codeTensor) = result[row.Outputs[0].Name];
-        (SafetensorsFile scaleFile, StoredTensor scaleTensor) = result[row.Outputs[1].Name];
-        codeFile.Read(codeTensor.Offset + ((long)firstRow * columns), codes);
-        scaleFile.Read(scaleTensor.Offset + ((long)firstRow / block.Rows * gridColumns * type.Bytes()), scales);
-
-        float[] scaleValues = new float[gridRows * gridColumns];
-        ElementConversion.ToSingle(type, scales, scaleValues);
-        int bad = Array.FindIndex(scaleValues, scale => !(scale > 0) || !float.IsFinite(scale));
-        if (bad >= 0)
+        StorageFormat format = row.Group!.Storage;
+        int columns = (int)row.Source.Shape[1], rows = original.Length / columns / type.Bytes(), gridRows = format.Block.GridOf(rows, columns).Rows;
+        byte[] codes = Rows(row.Outputs[0], firstRow, rows, row.Source.Shape[0]), scales = Rows(row.Outputs[1], firstRow / format.Block.Rows, gridRows, row.Outputs[1].Shape[0]);
+        float globalScale = format.HasGlobalScale ? BitConverter.ToSingle(Rows(row.Outputs[2], 0, 1, 1)) : 1;
+        if (format.WhyWrong(type, [], columns, [], scales, globalScale, firstRow) is { } problem)
         {
-            return $"scale of block [{(firstRow / block.Rows) + (bad / gridColumns)}, {bad % gridColumns}] is {scaleValues[bad]}, expected a positive finite number";
+            return problem;
         }
 
-        // Most results hold exactly the library's bytes: then decoding them is within the bound by construction.
+        if (firstRow == 0 && row.Outputs.Skip(2).FirstOrDefault(output => output.Type == ElementType.I64) is { } shape && !Rows(shape, 0, 1, 1).SequenceEqual(format.Constants(row.Source, default)))
+        {
+            return $"'{shape.Name}' does not hold the weight's shape, {row.Source.Describe()}";
+        }
+
+        // Results of the library's encoder hold exactly its bytes: then decoding them is within the bound by construction.
         byte[] libraryCodes = new byte[codes.Length], libraryScales = new byte[scales.Length];
         try
         {
-            Fp8Block.Encode(
-                WeightEncoder.Library, type, original, rows, columns, block, libraryCodes, libraryScales, new QuantizationError[gridRows], []);
+            format.Encode(
+                WeightEncoder.Library, type, original, rows, ColumnWeights.Of([], columns), globalScale, libraryCodes, libraryScales, new QuantizationError[gridRows], []);
         }
-        catch (NonFiniteWeightException problem)
+        catch (NonFiniteWeightException nonFinite)
         {
-            return $"the base model's weight at row {firstRow + problem.Row}, column {problem.Column} is {problem.Value}: no FP8 block can hold it";
+            return $"the base model's weight at row {firstRow + nonFinite.Row}, column {nonFinite.Column} is {nonFinite.Value}: {format.Name} cannot hold it";
         }
 
-        return codes.SequenceEqual(libraryCodes) && scales.AsSpan().SequenceEqual(libraryScales)
-            ? null
-            : WithinBound(type, original, codes, scaleValues, rows, columns, block, firstRow);
+        return codes.SequenceEqual(libraryCodes) && scales.SequenceEqual(libraryScales) ? null : format.WhyWrong(type, original, columns, codes, scales, globalScale, firstRow);
     }
 
-    private static string? WithinBound(
-        ElementType type, ReadOnlySpan<byte> original, ReadOnlySpan<byte> codes, float[] scales, int rows, int columns, BlockShape block, int firstRow)
+    /// <summary>Some rows of a tensor of the result.</summary>
+    private byte[] Rows(TensorInfo output, int first, int count, long all)
     {
-        float[] weights = new float[columns];
-        int rowBytes = columns * type.Bytes();
-        int gridColumns = block.GridOf(rows, columns).Columns;
-        for (int row = 0; row < rows; row++)
-        {
-            ElementConversion.ToSingle(type, original.Slice(row * rowBytes, rowBytes), weights);
-            for (int column = 0; column < columns; column++)
-            {
-                float scale = scales[(row / block.Rows * gridColumns) + (column / block.Columns)];
-                float decoded = new Float8E4M3(codes[(row * columns) + column]).ToSingle() * scale;
-                float bound = Fp8Block.ErrorBound(type, weights[column], scale);
-                if (!(MathF.Abs(weights[column] - decoded) <= bound))
-                {
-                    return $"row {firstRow + row}, column {column} decodes to {decoded}, the base model has {weights[column]}; the format's bound there is {bound}";
-                }
-            }
-        }
-
-        return null;
+        (SafetensorsFile file, StoredTensor tensor) = result[output.Name];
+        long rowBytes = tensor.Bytes / all;
+        byte[] bytes = new byte[checked((int)(rowBytes * count))];
+        file.Read(tensor.Offset + (first * rowBytes), bytes);
+        return bytes;
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Bitsmith.Tensors.InstructionSets;
@@ -65,6 +66,68 @@ public static class ElementConversion
                 Map<float, byte, SingleToE4M3>(source, target, set);
                 break;
         }
+    }
+
+    /// <summary>The largest magnitude of elements; where one is NaN or infinite, the first such.</summary>
+    /// <param name="type">F32, F16 or BF16.</param>
+    /// <param name="source">The elements, little endian.</param>
+    /// <param name="nonFinite">Receives the index of the first element that is NaN or infinite, or -1.</param>
+    /// <exception cref="ArgumentException">The type is no other, or the bytes are no whole number of elements.</exception>
+    public static float LargestMagnitude(ElementType type, ReadOnlySpan<byte> source, out int nonFinite)
+    {
+        Check(type, source.Length, source.Length / type.Bytes());
+        // Magnitudes, infinities and NaN included, are ordered as the integers that their bits are.
+        float largest = 0;
+        switch (type)
+        {
+            case ElementType.F32:
+                largest = BitConverter.UInt32BitsToSingle(Largest(MemoryMarshal.Cast<byte, uint>(source), 0x7FFF_FFFFu));
+                break;
+            case ElementType.F16:
+                largest = (float)BitConverter.UInt16BitsToHalf(Largest(MemoryMarshal.Cast<byte, ushort>(source), (ushort)0x7FFF));
+                break;
+            case ElementType.BF16:
+                largest = new BFloat16(Largest(MemoryMarshal.Cast<byte, ushort>(source), (ushort)0x7FFF)).ToSingle();
+                break;
+            default:
+                throw new ArgumentException($"{type.SafetensorsName()} is no type of weights.", nameof(type));
+        }
+
+        Span<float> value = [0];
+        for (nonFinite = float.IsFinite(largest) ? -1 : 0; nonFinite >= 0; nonFinite++)
+        {
+            ToSingle(type, source.Slice(nonFinite * type.Bytes(), type.Bytes()), value);
+            if (!float.IsFinite(value[0]))
+            {
+                return value[0];
+            }
+        }
+
+        return largest;
+    }
+
+    private static T Largest<T>(ReadOnlySpan<T> values, T magnitude)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        Vector<T> mask = new(magnitude), most = default;
+        int i = 0;
+        for (; i <= values.Length - Vector<T>.Count; i += Vector<T>.Count)
+        {
+            most = Vector.Max(most, new Vector<T>(values[i..]) & mask);
+        }
+
+        T largest = T.Zero;
+        for (int lane = 0; lane < Vector<T>.Count; lane++)
+        {
+            largest = T.Max(largest, most[lane]);
+        }
+
+        for (; i < values.Length; i++)
+        {
+            largest = T.Max(largest, values[i] & magnitude);
+        }
+
+        return largest;
     }
 
     private static void Check(ElementType type, int bytes, int elements)

@@ -128,6 +128,10 @@ public static partial class NvFp4Group
         }
     }
 
+    /// <summary>What a code stands for.</summary>
+    /// <param name="code">0 to 15.</param>
+    public static float ValueOf(int code) => NibbleGroups.E2M1[code];
+
     /// <summary>The largest |w - code * scale| that either encoder can leave for a weight, given the scale: half the spacing of e2m1 there, plus the clamp at 6.</summary>
     /// <param name="weight">w.</param>
     /// <param name="scale">The group's scale over the global scale.</param>

@@ -53,12 +53,38 @@ public sealed class RecipeYamlTests
     }
 
     [Theory]
+    [InlineData("W4A16", "w4a16", "QuantizationModifier: {config_groups: {g: {targets: [Linear], format: pack-quantized, weights: {num_bits: 4, type: int, symmetric: true, strategy: group, group_size: 128, observer: minmax}}}}")]
+    [InlineData("NVFP4A16", "nvfp4a16", "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16, scale_dtype: torch.float8_e4m3fn}}}}")]
+    [InlineData("NVFP4", "nvfp4", "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16}, input_activations: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16, dynamic: local, observer: static_minmax}}}}")]
+    public void The_4_bit_schemes_mean_the_same_by_name_as_a_preset_and_field_by_field(string name, string preset, string yaml)
+    {
+        RecipeGroup expected = Assert.Single(Presets.Get(preset).Groups);
+        foreach (string text in (string[])[$"QuantizationModifier: {{scheme: {name}}}", yaml])
+        {
+            RecipeGroup group = Assert.Single(RecipeYaml.Parse(text, "r.yaml").Groups);
+            Assert.Equal(expected.Weights, group.Weights);
+            Assert.Equal(expected.InputActivations, group.InputActivations);
+        }
+    }
+
+    [Fact]
+    public void The_group_size_of_a_preset_can_be_chosen_among_those_that_clients_read()
+    {
+        Assert.Equal(32, Presets.WithGroupSize(Presets.Get("w4a16"), 32).Groups[0].Weights.GroupSize);
+        Assert.Contains("group_size 48", Assert.Throws<RecipeException>(() => Presets.WithGroupSize(Presets.Get("w4a16"), 48)).Message, StringComparison.Ordinal);
+        Assert.Contains("w4a16", Assert.Throws<RecipeException>(() => Presets.WithGroupSize(Presets.Get("fp8-block"), 64)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("QuantizationModifier:\n  scheme: FP8_BLOCK\n  ignored: [lm_head]", "line 3", "ignored")]
     [InlineData("GPTQModifier:\n  scheme: W4A16", "line 2", "GPTQModifier")]
     [InlineData("s_stage:\n  m_modifiers:\n    AWQModifier: {}", "line 3", "AWQModifier")]
-    [InlineData("QuantizationModifier:\n  scheme: W4A16", "scheme", "FP8_BLOCK")]
+    [InlineData("QuantizationModifier:\n  scheme: W8A8", "scheme", "FP8_BLOCK")]
     [InlineData("QuantizationModifier:\n  targets: [Linear]", "line 2", "config_groups")]
-    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, strategy: group, group_size: 32}}}}", "group 0", "num_bits 4")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, strategy: group, group_size: 16}}}}", "group 0", "group_size 16")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, strategy: channel}}}}", "group 0", "num_bits 4")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], format: dense, weights: {num_bits: 4, type: int, strategy: group, group_size: 32}}}}", "line 1", "pack-quantized")]
+    [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: float, strategy: tensor_group, group_size: 32}}}}", "group 0", "group_size 32")]
     [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {strategy: block, type: float, block_structure: [0, 32]}}}}", "group 0", "block_structure")]
     [InlineData("QuantizationModifier: {config_groups: {g: {weights: {strategy: block, type: float, block_structure: [32, 32]}}}}", "group 0", "targets")]
     [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {strategy: block, type: float, block_structure: [32, 32], bits: 8}}}}", "line 1", "bits")]

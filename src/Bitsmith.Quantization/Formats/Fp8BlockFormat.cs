@@ -1,0 +1,47 @@
+using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Tensors.ElementTypes;
+using Bitsmith.Tensors.Formats;
+using Bitsmith.Tensors.Formats.Ggml;
+
+namespace Bitsmith.Quantization.Formats;
+
+/// <summary><c>float-quantized</c> in blocks; see <see cref="Fp8Block"/>.</summary>
+internal sealed class Fp8BlockFormat(BlockShape block) : StorageFormat
+{
+    public override string Name => "float-quantized";
+
+    public override WeightEncoder DefaultEncoder => WeightEncoder.Library;
+
+    public override BlockShape Block => block;
+
+    public override IReadOnlyList<TensorInfo> Outputs(TensorInfo weight)
+    {
+        (int gridRows, int gridColumns) = block.GridOf(weight.Shape[0], weight.Shape[1]);
+        return [new(weight.Name, ElementType.F8E4M3, weight.Shape), new(weight.Name + "_scale", weight.Type, [gridRows, gridColumns])];
+    }
+
+    public override void Encode(
+        WeightEncoder encoder, ElementType type, ReadOnlySpan<byte> weights, int rows, ColumnWeights importance, float globalScale,
+        Span<byte> codes, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors) =>
+        Fp8Block.Encode(encoder, type, weights, rows, importance.Columns, block, codes, scales, errors, libraryErrors);
+
+    public override string? WhyWrong(
+        ElementType type, ReadOnlySpan<byte> original, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float globalScale, int firstRow)
+    {
+        int gridColumns = block.GridOf(1, columns).Columns;
+        float[] scaleValues = new float[scales.Length / type.Bytes()];
+        ElementConversion.ToSingle(type, scales, scaleValues);
+        int bad = Array.FindIndex(scaleValues, scale => !(scale > 0) || !float.IsFinite(scale));
+        if (bad >= 0)
+        {
+            return $"scale of block [{(firstRow / block.Rows) + (bad / gridColumns)}, {bad % gridColumns}] is {scaleValues[bad]}, expected a positive finite number";
+        }
+
+        byte[] stored = codes.ToArray();
+        return FirstBeyondBound(type, original, columns, firstRow, (row, column, weight) =>
+        {
+            float scale = scaleValues[(row / block.Rows * gridColumns) + (column / block.Columns)];
+            return (new Float8E4M3(stored[(row * columns) + column]).ToSingle() * scale, Fp8Block.ErrorBound(type, weight, scale));
+        });
+    }
+}
