@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Compress a Hugging Face safetensors folder to FP8 blocks with the real compressed-tensors library, data-free, on one thread.
+"""Compress a Hugging Face safetensors folder with the real compressed-tensors library, data-free, on one thread.
 
   library_compress.py SOURCE_DIR OUT_DIR --block 128 [--ignore RE ...]     write a folder that clients load
+  library_compress.py SOURCE_DIR OUT_DIR --group w4a16:32 [--ignore ...]   another scheme for every Linear: fp8:SIDE, w4a16:GROUP, nvfp4a16
+  library_compress.py SOURCE_DIR OUT_DIR --group 're:.*mlp.*=w4a16:64' --group 're:.*self_attn.*=nvfp4a16' ...   several schemes
   library_compress.py SOURCE_DIR --block 128 [--ignore RE ...] --time-only [--limit-gb N]
   library_compress.py --self-check GOLDEN_DIR                              compare with golden files made through llm-compressor
 
@@ -10,7 +12,8 @@ builds as torch.nn.Linear from config.json; routed experts that the checkpoint s
 --time-only times observing, scales and compress_module; reading, building the module and a warm-up are outside.
 
 What the flow is: the module holds the weight and the scheme; per-block minimum and maximum over the weight padded with zeros
-(llm-compressor's memoryless_minmax observer); the library's calculate_qparams; the library's compress_module. No zero point.
+(llm-compressor's memoryless_minmax observer), or over groups of columns; the library's calculate_qparams; the library's compress_module. No zero
+point. Global scales of NVFP4 follow from the range over q/k/v or gate/up of one parent together (llm-compressor's fused layers).
 Exit code: 0 fine, 1 the self-check found a difference.
 """
 import argparse, contextlib, os, re, shutil, sys, time
@@ -25,16 +28,30 @@ from compressed_tensors.compressors import compress_module
 from compressed_tensors.compressors.model_compressors.model_compressor import ModelCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationConfig, apply_quantization_config, initialize_module_for_quantization
 from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
-from compressed_tensors.quantization.utils import calculate_qparams, maybe_pad_tensor_for_block_quant
+from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam, maybe_pad_tensor_for_block_quant
 
 
-def scheme_of(block):
-    scheme = preset_name_to_scheme("FP8_BLOCK", ["Linear"])
+FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+
+
+def scheme_of(block, targets=("Linear",)):
+    return scheme_named(f"fp8:{block}", targets)
+
+
+def scheme_named(text, targets):
+    name, _, size = text.partition(":")
+    scheme = preset_name_to_scheme({"fp8": "FP8_BLOCK", "w4a16": "W4A16", "nvfp4a16": "NVFP4A16"}[name], list(targets))
     args = scheme.weights.model_dump()
-    args.update(block_structure=[block, block])
+    args.update({"fp8": {"block_structure": [int(size or 128)] * 2}, "w4a16": {"group_size": int(size or 128)}}.get(name, {}))
     args.pop("zp_dtype", None)
     scheme.weights = QuantizationArgs(**args)
     return scheme
+
+
+def schemes_of(groups):
+    """One scheme for each target=scheme; a scheme alone is for every Linear."""
+    pairs = [group.rpartition("=") for group in groups]
+    return [scheme_named(scheme, [target or "Linear"]) for target, _, scheme in pairs]
 
 
 def prepare(weight, scheme):
@@ -45,17 +62,37 @@ def prepare(weight, scheme):
     return module
 
 
-def compress(module):
+def compress(module, fused_range=None):
     args = module.quantization_scheme.weights
-    height, width = args.block_structure
-    padded = maybe_pad_tensor_for_block_quant(module.weight.data, (height, width))
-    blocks = padded.unflatten(0, (-1, height)).unflatten(-1, (-1, width))
-    # Over rows first: the same values as over both at once, in a fraction of the time.
-    low, high = blocks.amin(dim=1).amin(dim=-1), blocks.amax(dim=1).amax(dim=-1)
-    scale, _ = calculate_qparams(low, high, args)
+    weight = module.weight.data
+    if args.block_structure:
+        height, width = args.block_structure
+        padded = maybe_pad_tensor_for_block_quant(weight, (height, width))
+        blocks = padded.unflatten(0, (-1, height)).unflatten(-1, (-1, width))
+        # Over rows first: the same values as over both at once, in a fraction of the time.
+        low, high = blocks.amin(dim=1).amin(dim=-1), blocks.amax(dim=1).amax(dim=-1)
+    else:
+        groups = weight.unflatten(-1, (-1, args.group_size))
+        low, high = groups.amin(dim=-1), groups.amax(dim=-1)
+    if args.strategy == "tensor_group":
+        low_of_all, high_of_all = fused_range or (weight.amin(), weight.amax())
+        module.weight_global_scale.data.copy_(generate_gparam(low_of_all.reshape(1), high_of_all.reshape(1)))
+        scale, _ = calculate_qparams(low, high, args, global_scale=module.weight_global_scale.data)
+    else:
+        scale, _ = calculate_qparams(low, high, args)
     module.weight_scale.data.copy_(scale)
     compress_module(module)
     return {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def fused_range(folder, places, modules, name):
+    """Smallest and largest weight of all that share a global scale with a module, or None where it has none."""
+    if modules[name].quantization_scheme.weights.strategy != "tensor_group":
+        return None
+    parent, _, last = name.rpartition(".")
+    partners = next((names for names in FUSED if last in names), (last,))
+    weights = [read(folder, places, f"{parent}.{partner}.weight") for partner in partners if f"{parent}.{partner}" in modules]
+    return torch.stack([weight.amin() for weight in weights]).amin(), torch.stack([weight.amax() for weight in weights]).amax()
 
 
 def tensors_of(folder):
@@ -89,8 +126,8 @@ def model_on_meta(folder, names):
     return model
 
 
-def quantized_modules(model, scheme, ignore):
-    config = QuantizationConfig(config_groups={"group_0": scheme}, ignore=ignore)
+def quantized_modules(model, schemes, ignore):
+    config = QuantizationConfig(config_groups={f"group_{i}": scheme for i, scheme in enumerate(schemes)}, ignore=ignore)
     apply_quantization_config(model, config)
     return {name: module for name, module in model.named_modules() if getattr(module, "quantization_scheme", None) is not None}
 
@@ -117,7 +154,7 @@ def measure(folder, places, names, scheme, limit):
     print("library, %d thread: %d Linears, %d bytes, %.3f s, %.3f GB/s" % (torch.get_num_threads(), count, total, seconds, total / seconds / 1e9))
 
 
-def write(folder, out, places, model, modules, scheme):
+def write(folder, out, places, model, modules):
     os.makedirs(out)
     for file in os.listdir(folder):
         if not file.endswith((".safetensors", ".safetensors.index.json")):
@@ -127,7 +164,8 @@ def write(folder, out, places, model, modules, scheme):
         module_name, _, parameter = name.rpartition(".")
         tensor = read(folder, places, name)
         if parameter == "weight" and module_name in modules:
-            result.update((f"{module_name}.{key}", value) for key, value in compress(prepare(tensor, scheme)).items())
+            result.update((f"{module_name}.{key}", value) for key, value in compress(
+                prepare(tensor, modules[module_name].quantization_scheme), fused_range(folder, places, modules, module_name)).items())
         else:
             result[name] = tensor
     save_file(result, os.path.join(out, "model.safetensors"), {"format": "pt"})
@@ -161,6 +199,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?"), parser.add_argument("out", nargs="?")
     parser.add_argument("--block", type=int, default=128)
+    parser.add_argument("--group", action="append", default=[])
     parser.add_argument("--ignore", action="append", default=[])
     parser.add_argument("--time-only", action="store_true")
     parser.add_argument("--limit-gb", type=float, default=float("inf"))
@@ -170,15 +209,15 @@ def main():
         return self_check(a.self_check)
     if not a.source or bool(a.out) == a.time_only:
         parser.error("SOURCE_DIR and either OUT_DIR or --time-only are needed")
-    scheme, places = scheme_of(a.block), tensors_of(a.source)
+    schemes, places = schemes_of(a.group) if a.group else [scheme_of(a.block)], tensors_of(a.source)
     model = model_on_meta(a.source, places)
-    modules = quantized_modules(model, scheme, a.ignore)
+    modules = quantized_modules(model, schemes, a.ignore)
     modules = {name: module for name, module in modules.items() if f"{name}.weight" in places}
     if a.time_only:
         names = [name for name in places if name.endswith(".weight") and name.removesuffix(".weight") in modules]
-        measure(a.source, places, names, scheme, a.limit_gb * 1e9)
+        measure(a.source, places, names, schemes[0], a.limit_gb * 1e9)
     else:
-        write(a.source, a.out, places, model, modules, scheme)
+        write(a.source, a.out, places, model, modules)
     return 0
 
 

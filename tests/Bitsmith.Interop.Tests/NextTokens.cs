@@ -41,7 +41,8 @@ internal static class NextTokens
         })];
     }
 
-    private static double Divergence(ReadOnlySpan<float> expected, ReadOnlySpan<float> logits)
+    /// <summary>The divergence of logits from log-probabilities.</summary>
+    public static double Divergence(ReadOnlySpan<float> expected, ReadOnlySpan<float> logits)
     {
         double largest = float.NegativeInfinity, sum = 0, divergence = 0;
         foreach (float logit in logits)
