@@ -44,6 +44,18 @@ internal interface IGroupFormat
     /// <param name="library">The library's scales.</param>
     GroupScales<TLanes> Search<TLanes>(in LaneGroups lanes, GroupScales<TLanes> library) where TLanes : struct, ILanes16<TLanes>;
 
+    /// <summary>What each code stands for, in units of the scale.</summary>
+    ReadOnlySpan<float> Levels { get; }
+
+    /// <summary>The scale that can be stored next to a wanted one; zero or infinite where there is none of its size.</summary>
+    GroupScales<TLanes> NearestScale<TLanes>(TLanes wanted) where TLanes : struct, ILanes16<TLanes>;
+
+    /// <summary>Reads scales.</summary>
+    /// <param name="source"><see cref="ScaleBytes"/> for each.</param>
+    /// <param name="stored">Receives their bits.</param>
+    /// <param name="scales">Receives what codes are multiplied with.</param>
+    void ReadScales(ReadOnlySpan<byte> source, Span<uint> stored, Span<float> scales);
+
     /// <summary>Writes scales.</summary>
     /// <param name="stored">What is stored for each, as bits.</param>
     /// <param name="target">Receives <see cref="ScaleBytes"/> for each.</param>

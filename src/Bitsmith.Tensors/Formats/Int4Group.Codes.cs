@@ -76,6 +76,22 @@ public static partial class Int4Group
             return new(best, best);
         }
 
+        public ReadOnlySpan<float> Levels => NibbleGroups.Int4;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public GroupScales<TLanes> NearestScale<TLanes>(TLanes wanted)
+            where TLanes : struct, ILanes16<TLanes>
+        {
+            TLanes scale = TRounding.Round(wanted);
+            return new(scale, scale);
+        }
+
+        public void ReadScales(ReadOnlySpan<byte> source, Span<uint> stored, Span<float> scales)
+        {
+            ElementConversion.ToSingle(type, source, scales, InstructionSet.Scalar);
+            System.Runtime.InteropServices.MemoryMarshal.Cast<float, uint>(scales).CopyTo(stored);
+        }
+
         public void WriteScales(ReadOnlySpan<uint> stored, Span<byte> target) =>
             ElementConversion.FromSingle(type, System.Runtime.InteropServices.MemoryMarshal.Cast<uint, float>(stored), target, InstructionSet.Scalar);
     }

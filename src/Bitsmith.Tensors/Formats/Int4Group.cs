@@ -1,6 +1,8 @@
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.Gptq;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Tensors.Formats;
 
@@ -72,6 +74,31 @@ public static partial class Int4Group
                 GroupEncoding.Encode(new Codes<SingleWeights>(type, groupSize), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
                 break;
         }
+    }
+
+    /// <summary>Encodes rows of a matrix with regard to the inputs that they meet: GPTQ; see <see cref="MomentFactor"/>.</summary>
+    /// <param name="type">T, the type of the scales: BF16, F16 or F32.</param>
+    /// <param name="weights">rows × columns.</param>
+    /// <param name="groupSize">Columns that share a scale; see <see cref="IsGroupSize"/>. A divisor of the columns.</param>
+    /// <param name="factor">Of the inputs.</param>
+    /// <param name="options">How long to go on.</param>
+    /// <param name="packed">Receives rows × columns / 2 bytes.</param>
+    /// <param name="scales">Receives rows × columns / group size scales of T.</param>
+    /// <param name="compute">Threads and kernels. The bytes do not depend on threads; on kernels they may.</param>
+    /// <returns>What it costs the outputs.</returns>
+    /// <exception cref="ArgumentException">A length does not fit, the group size cannot be encoded or does not divide the columns, or T is no weight type.</exception>
+    /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
+    public static GptqLoss EncodeGptq(
+        ElementType type, ReadOnlyMemory<float> weights, int groupSize, MomentFactor factor, GptqOptions options, Memory<byte> packed, Memory<byte> scales, ComputeOptions compute)
+    {
+        ArgumentNullException.ThrowIfNull(factor);
+        GroupShape.Check(type, 1, factor.Columns, groupSize);
+        return type switch
+        {
+            ElementType.BF16 => GptqEncoding.Encode(new Codes<BFloat16Weights>(type, groupSize), weights, factor, options, packed, scales, compute),
+            ElementType.F16 => GptqEncoding.Encode(new Codes<HalfWeights>(type, groupSize), weights, factor, options, packed, scales, compute),
+            _ => GptqEncoding.Encode(new Codes<SingleWeights>(type, groupSize), weights, factor, options, packed, scales, compute),
+        };
     }
 
     /// <summary>Decodes rows: T(code * scale), where the product is formed in binary32 and rounded to the scale's type T.</summary>

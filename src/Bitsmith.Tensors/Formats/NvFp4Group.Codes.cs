@@ -7,7 +7,7 @@ namespace Bitsmith.Tensors.Formats;
 
 public static partial class NvFp4Group
 {
-    private const float ZeroScale = 0.125f;
+    private const float ZeroScale = 0.125f, SmallestScale = 1f / 512;
 
     /// <summary>The e4m3fn scale that the library gives to numbers whose largest magnitude is s1 times 6, and what codes are multiplied with.</summary>
     internal static (uint Stored, float Scale) LibraryScale(float s1, float globalScale)
@@ -104,6 +104,28 @@ public static partial class NvFp4Group
             }
 
             return best;
+        }
+
+        public ReadOnlySpan<float> Levels => NibbleGroups.E2M1;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public GroupScales<TLanes> NearestScale<TLanes>(TLanes wanted)
+            where TLanes : struct, ILanes16<TLanes>
+        {
+            TLanes global = LaneMath.Single<TLanes>(globalScale);
+            TLanes inRange = TLanes.MinF(TLanes.MaxF(TLanes.MultiplyF(wanted, global), LaneMath.Single<TLanes>(SmallestScale)), LaneMath.Single<TLanes>(Float8E4M3.MaxValue));
+            (TLanes stored, TLanes value) = LaneMath.RoundToE4M3(inRange);
+            return new(stored, TLanes.DivideF(value, global));
+        }
+
+        public void ReadScales(ReadOnlySpan<byte> source, Span<uint> stored, Span<float> scales)
+        {
+            for (int i = 0; i < source.Length; i++)
+            {
+                stored[i] = source[i];
+            }
+
+            NvFp4Group.ReadScales(source, globalScale, scales, InstructionSet.Scalar);
         }
 
         public void WriteScales(ReadOnlySpan<uint> stored, Span<byte> target)

@@ -1,6 +1,8 @@
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.Gptq;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Tensors.Formats;
 
@@ -94,6 +96,32 @@ public static partial class NvFp4Group
                 GroupEncoding.Encode(new Codes<SingleWeights>(globalScale), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
                 break;
         }
+    }
+
+    /// <summary>Encodes rows of a matrix with regard to the inputs that they meet: GPTQ; see <see cref="MomentFactor"/>.</summary>
+    /// <param name="type">The type in which the library computes scales: BF16, F16 or F32.</param>
+    /// <param name="weights">rows × columns; the columns are a multiple of 16.</param>
+    /// <param name="globalScale">The global scale of the whole tensor: finite and positive.</param>
+    /// <param name="factor">Of the inputs.</param>
+    /// <param name="options">How long to go on.</param>
+    /// <param name="packed">Receives rows × columns / 2 bytes.</param>
+    /// <param name="scales">Receives rows × columns / 16 e4m3fn scales.</param>
+    /// <param name="compute">Threads and kernels. The bytes do not depend on threads; on kernels they may.</param>
+    /// <returns>What it costs the outputs.</returns>
+    /// <exception cref="ArgumentException">A length does not fit, the columns are no multiple of 16, T is no weight type, or the global scale is not positive and finite.</exception>
+    /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
+    public static GptqLoss EncodeGptq(
+        ElementType type, ReadOnlyMemory<float> weights, float globalScale, MomentFactor factor, GptqOptions options, Memory<byte> packed, Memory<byte> scales, ComputeOptions compute)
+    {
+        ArgumentNullException.ThrowIfNull(factor);
+        CheckGlobalScale(globalScale);
+        GroupShape.Check(type, 1, factor.Columns, Columns);
+        return type switch
+        {
+            ElementType.BF16 => GptqEncoding.Encode(new Codes<BFloat16Weights>(globalScale), weights, factor, options, packed, scales, compute),
+            ElementType.F16 => GptqEncoding.Encode(new Codes<HalfWeights>(globalScale), weights, factor, options, packed, scales, compute),
+            _ => GptqEncoding.Encode(new Codes<SingleWeights>(globalScale), weights, factor, options, packed, scales, compute),
+        };
     }
 
     /// <summary>Decodes rows: BF16(code * (scale / global)), quotient and product formed in binary32. The library gives BF16 whatever the weight was.</summary>
