@@ -2,6 +2,7 @@ using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Formats;
 
@@ -24,6 +25,9 @@ internal sealed class Fp8BlockFormat(BlockShape block) : StorageFormat
         WeightEncoder encoder, ElementType type, ReadOnlySpan<byte> weights, int rows, ColumnWeights importance, float globalScale,
         Span<byte> codes, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors) =>
         Fp8Block.Encode(encoder, type, weights, rows, importance.Columns, block, codes, scales, errors, libraryErrors);
+
+    public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
+        WeightMatrix.Fp8((int)weight.Shape[0], (int)weight.Shape[1], block, codes, weight.Type, scales);
 
     public override string? WhyWrong(
         ElementType type, ReadOnlySpan<byte> original, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float globalScale, int firstRow)

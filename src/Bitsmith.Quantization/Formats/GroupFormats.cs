@@ -4,6 +4,8 @@ using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.Gptq;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Formats;
 
@@ -16,6 +18,8 @@ internal abstract class GroupFormat(int groupSize) : StorageFormat
 
     public override string? WhyNot(TensorInfo weight) =>
         weight.Shape[1] % groupSize == 0 ? null : $"{weight.Shape[1]} input features do not divide into groups of {groupSize}";
+
+    public override bool HasGptq => true;
 
     public override string ToString() => $"{Name} {groupSize}";
 
@@ -74,6 +78,13 @@ internal sealed class Int4GroupFormat(int groupSize) : GroupFormat(groupSize)
         Span<byte> codes, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors) =>
         Int4Group.Encode(encoder, type, weights, groupSize, importance, codes, scales, errors, libraryErrors);
 
+    public override GptqLoss EncodeGptq(
+        ElementType type, ReadOnlyMemory<float> weights, float globalScale, MomentFactor factor, GptqOptions options, Memory<byte> codes, Memory<byte> scales, ComputeOptions compute) =>
+        Int4Group.EncodeGptq(type, weights, groupSize, factor, options, codes, scales, compute);
+
+    public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
+        WeightMatrix.Int4((int)weight.Shape[0], (int)weight.Shape[1], groupSize, codes, weight.Type, scales);
+
     protected override float[] ScaleValues(ElementType type, ReadOnlySpan<byte> scales, float globalScale)
     {
         float[] values = new float[scales.Length / type.Bytes()];
@@ -126,6 +137,13 @@ internal sealed class NvFp4Format(bool quantizesInputs) : GroupFormat(NvFp4Group
         WeightEncoder encoder, ElementType type, ReadOnlySpan<byte> weights, int rows, ColumnWeights importance, float globalScale,
         Span<byte> codes, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors) =>
         NvFp4Group.Encode(encoder, type, weights, globalScale, importance, codes, scales, errors, libraryErrors);
+
+    public override GptqLoss EncodeGptq(
+        ElementType type, ReadOnlyMemory<float> weights, float globalScale, MomentFactor factor, GptqOptions options, Memory<byte> codes, Memory<byte> scales, ComputeOptions compute) =>
+        NvFp4Group.EncodeGptq(type, weights, globalScale, factor, options, codes, scales, compute);
+
+    public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
+        WeightMatrix.NvFp4((int)weight.Shape[0], (int)weight.Shape[1], codes, scales, globalScale);
 
     protected override float[] ScaleValues(ElementType type, ReadOnlySpan<byte> scales, float globalScale)
     {

@@ -3,6 +3,8 @@ using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Formats.Ggml;
+using Bitsmith.Tensors.Gptq;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Formats;
 
@@ -70,6 +72,32 @@ public abstract class StorageFormat
     public abstract void Encode(
         WeightEncoder encoder, ElementType type, ReadOnlySpan<byte> weights, int rows, ColumnWeights importance, float globalScale,
         Span<byte> codes, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors);
+
+    /// <summary>True where <see cref="EncodeGptq"/> is there.</summary>
+    public virtual bool HasGptq => false;
+
+    /// <summary>Encodes a whole weight with regard to its inputs; see <see cref="MomentFactor"/>.</summary>
+    /// <param name="type">Of the weights.</param>
+    /// <param name="weights">rows × columns.</param>
+    /// <param name="globalScale">Where <see cref="HasGlobalScale"/>.</param>
+    /// <param name="factor">Of the inputs.</param>
+    /// <param name="options">How long to go on.</param>
+    /// <param name="codes">Receives the first output.</param>
+    /// <param name="scales">Receives the second.</param>
+    /// <param name="compute">Threads and kernels.</param>
+    /// <returns>What it costs the outputs.</returns>
+    /// <exception cref="NotSupportedException">The format has no GPTQ.</exception>
+    /// <exception cref="NonFiniteWeightException">A weight is NaN or infinite.</exception>
+    public virtual GptqLoss EncodeGptq(
+        ElementType type, ReadOnlyMemory<float> weights, float globalScale, MomentFactor factor, GptqOptions options, Memory<byte> codes, Memory<byte> scales, ComputeOptions compute) =>
+        throw new NotSupportedException($"{Name} has no GPTQ.");
+
+    /// <summary>The weight as models use it.</summary>
+    /// <param name="weight">The weight that was encoded.</param>
+    /// <param name="codes">The first output.</param>
+    /// <param name="scales">The second.</param>
+    /// <param name="globalScale">Where <see cref="HasGlobalScale"/>.</param>
+    public abstract WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale);
 
     /// <summary>The first stored scale that no encoder writes, or the first weight that is farther from the original than the format's rounding explains; null where all is well.</summary>
     /// <param name="type">Of the weights.</param>

@@ -1,17 +1,8 @@
-using System.Globalization;
 using System.Text;
-using Bitsmith.Checkpoints;
 using Bitsmith.Models.Layers;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Calibration.Statistics;
-
-/// <summary>Tokens of the routed experts of a layer.</summary>
-/// <param name="Layer">The layer.</param>
-/// <param name="Routed">Tokens that the router gave to each expert.</param>
-/// <param name="Seen">Tokens in each expert's statistics.</param>
-/// <param name="FallenBack">Experts without a token, whose statistics are of all tokens instead.</param>
-public sealed record ExpertTokens(int Layer, IReadOnlyList<long> Routed, IReadOnlyList<long> Seen, IReadOnlyList<int> FallenBack);
 
 /// <summary>Takes the statistics of all Linears of a model, without second moments, and keeps its weights.</summary>
 /// <param name="options">Which statistics.</param>
@@ -50,41 +41,21 @@ public sealed class CalibrationStatistics(StatisticsOptions options) : ILayerCal
     public IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        Linear[] unseen = [.. layer.Layer.Linears.Where(linear => statistics!.Of(linear).Tokens == 0)];
-        int[] names = [.. unseen.Select(linear => LinearName.ExpertOf(linear.Name)!.Value).Distinct()];
-        LayerStatistics? all = null;
-        if (unseen.Length > 0)
+        if (statistics!.Complete() is { } tokens)
         {
-            if (options.Unseen == UnseenExpert.Error)
-            {
-                throw new CheckpointException(
-                    $"layer {layer.Index}", $"the router gave no token to {names.Length} of its experts: {string.Join(", ", names.Take(20))}{(names.Length > 20 ? ", ..." : string.Empty)}. Calibrate all experts, take more samples, or allow statistics of all tokens for such experts.");
-            }
-
-            HashSet<Linear> set = new(unseen, ReferenceEqualityComparer.Instance);
-            all = new LayerStatistics(layer, options with { AllExperts = true, Weighting = TokenWeighting.Alike }, only: set.Contains);
-            layer.Run(all, allExperts: true);
+            experts.Add(tokens);
         }
 
         foreach (Linear linear in layer.Layer.Linears)
         {
-            inputs[linear.Name] = unseen.Contains(linear) ? all!.Of(linear) : statistics!.Of(linear);
+            inputs[linear.Name] = statistics.Of(linear);
         }
 
-        if (statistics!.RoutedTokens is { Count: > 0 } routed)
-        {
-            Dictionary<int, long> seen = layer.Layer.Linears.Where(linear => LinearName.ExpertOf(linear.Name) is not null)
-                .GroupBy(linear => LinearName.ExpertOf(linear.Name)!.Value).ToDictionary(expert => expert.Key, expert => expert.Min(linear => inputs[linear.Name].Tokens));
-            experts.Add(new ExpertTokens(layer.Index, [.. routed], [.. Enumerable.Range(0, routed.Count).Select(expert => seen[expert])], names));
-        }
-
-        all?.Dispose();
         return new Dictionary<Linear, WeightMatrix>();
     }
 
     /// <summary>A line for each layer with experts: how many tokens they have, by the router and in the statistics.</summary>
-    public IEnumerable<string> Report() => experts.Select(layer => string.Create(CultureInfo.InvariantCulture,
-        $"layer {layer.Layer}: {layer.Routed.Count} experts, routed tokens {layer.Routed.Min()} to {layer.Routed.Max()}, {layer.Routed.Count(tokens => tokens == 0)} without any; in the statistics {layer.Seen.Min()} to {layer.Seen.Max()}{(layer.FallenBack.Count > 0 ? $"; of all tokens instead: {string.Join(", ", layer.FallenBack)}" : string.Empty)}"));
+    public IEnumerable<string> Report() => experts.Select(layer => layer.ToString());
 
     /// <inheritdoc/>
     public void Write(int layer, Stream target)

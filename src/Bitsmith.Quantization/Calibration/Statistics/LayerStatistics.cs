@@ -9,9 +9,11 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
 {
     private readonly CalibrationLayer layer;
     private readonly StatisticsOptions options;
+    private readonly Predicate<Linear>? moments;
     private readonly Dictionary<Linear, (Linear Taken, InputSums Sums)> linears = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<Linear, (InputSums Sums, SecondMoments? Moments, int? Expert)> taken = new(ReferenceEqualityComparer.Instance);
     private readonly List<(int Expert, float Weight)> routed = [];
+    private LayerStatistics? ofAllTokens;
     private long[] routedTokens = [];
     private int each, weighed = -1;
     private float[] scratch = [], weights = [];
@@ -25,7 +27,7 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
     {
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(options);
-        (this.layer, this.options) = (layer, options);
+        (this.layer, this.options, this.moments) = (layer, options, moments);
         bool expertsAlike = options is { AllExperts: true, Weighting: TokenWeighting.Alike };
         Dictionary<string, Linear> byName = layer.Layer.Linears.ToDictionary(linear => linear.Name, StringComparer.Ordinal);
         foreach (Linear linear in layer.Layer.Linears.Where(linear => only is null || only(linear)))
@@ -41,18 +43,44 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
         }
     }
 
-    /// <summary>Tokens that the router gave to each expert; empty for a dense layer.</summary>
-    public IReadOnlyList<long> RoutedTokens => routedTokens;
-
     /// <summary>The statistics of a Linear's input.</summary>
     /// <exception cref="KeyNotFoundException">The Linear is not taken.</exception>
-    public InputSums Of(Linear linear) => linears[linear].Sums;
+    public InputSums Of(Linear linear) => OfAllTokens(linear)?.Of(linear) ?? linears[linear].Sums;
 
     /// <summary>The second moments of a Linear's input.</summary>
     /// <exception cref="KeyNotFoundException">The Linear is not taken.</exception>
     /// <exception cref="InvalidOperationException">Its second moments were not asked for.</exception>
     public SecondMoments MomentsOf(Linear linear) =>
-        taken[linears[linear].Taken].Moments ?? throw new InvalidOperationException($"The second moments of '{linear.Name}' were not asked for.");
+        OfAllTokens(linear)?.MomentsOf(linear) ?? taken[linears[linear].Taken].Moments ?? throw new InvalidOperationException($"The second moments of '{linear.Name}' were not asked for.");
+
+    /// <summary>All samples ran through the layer: experts that saw no token get statistics of all tokens, which run through them once more, or are an error, as the options say.</summary>
+    /// <returns>Tokens of the experts; null for a layer without any.</returns>
+    /// <exception cref="CheckpointException">An expert saw no token.</exception>
+    public ExpertTokens? Complete()
+    {
+        HashSet<Linear> unseen = new(linears.Where(pair => pair.Value.Sums.Tokens == 0).Select(pair => pair.Key), ReferenceEqualityComparer.Instance);
+        int[] experts = [.. unseen.Select(linear => LinearName.ExpertOf(linear.Name)!.Value).Distinct().Order()];
+        if (experts.Length > 0)
+        {
+            if (options.Unseen == UnseenExpert.Error)
+            {
+                throw new CheckpointException(
+                    $"layer {layer.Index}", $"the router gave no token to {experts.Length} of its experts: {string.Join(", ", experts.Take(20))}{(experts.Length > 20 ? ", ..." : string.Empty)}. Calibrate all experts, take more samples, or allow statistics of all tokens for such experts.");
+            }
+
+            ofAllTokens = new LayerStatistics(layer, options with { AllExperts = true, Weighting = TokenWeighting.Alike }, moments, unseen.Contains);
+            layer.Run(ofAllTokens, allExperts: true);
+        }
+
+        if (routedTokens.Length == 0)
+        {
+            return null;
+        }
+
+        Dictionary<int, long> seen = linears.Keys.Where(linear => LinearName.ExpertOf(linear.Name) is not null)
+            .GroupBy(linear => LinearName.ExpertOf(linear.Name)!.Value).ToDictionary(expert => expert.Key, expert => expert.Min(linear => Of(linear).Tokens));
+        return new ExpertTokens(layer.Index, [.. routedTokens], [.. Enumerable.Range(0, routedTokens.Length).Select(expert => seen.GetValueOrDefault(expert))], experts);
+    }
 
     /// <inheritdoc/>
     public void OnLinearInput(Linear linear, ReadOnlyMemory<float> input, int tokens)
@@ -106,11 +134,14 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        ofAllTokens?.Dispose();
         foreach (var place in taken.Values)
         {
             place.Moments?.Dispose();
         }
     }
+
+    private LayerStatistics? OfAllTokens(Linear linear) => ofAllTokens?.linears.ContainsKey(linear) == true ? ofAllTokens : null;
 
     /// <summary>What the tokens that an expert sees count: all of the pass, or those that chose it, in ascending order.</summary>
     private ReadOnlyMemory<float> WeightsOf(int expert, int tokens)

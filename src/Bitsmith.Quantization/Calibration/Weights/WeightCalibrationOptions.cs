@@ -1,0 +1,34 @@
+using System.Globalization;
+using Bitsmith.Quantization.Calibration.Statistics;
+using Bitsmith.Tensors.Gptq;
+
+namespace Bitsmith.Quantization.Calibration.Weights;
+
+/// <summary>How a <see cref="WeightCalibration"/> chooses scales and codes.</summary>
+public sealed record WeightCalibrationOptions
+{
+    /// <summary>The method. Weights in formats without GPTQ are searched.</summary>
+    public CalibrationMethod Method { get; init; } = CalibrationMethod.Gptq;
+
+    /// <summary>Every expert sees every token in the statistics; what flows on is what the router chooses.</summary>
+    public bool AllExperts { get; init; } = true;
+
+    /// <summary>How tokens count for experts.</summary>
+    public TokenWeighting Weighting { get; init; }
+
+    /// <summary>What is done about experts without tokens.</summary>
+    public UnseenExpert Unseen { get; init; }
+
+    /// <summary>How GPTQ goes on.</summary>
+    public GptqOptions Rounding { get; init; } = new();
+
+    /// <summary>Share of the mean of the second moments' diagonal that is added to it.</summary>
+    public double Damping { get; init; } = 0.01;
+
+    /// <summary>What the result depends on, in a line.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{CalibrationMethods.NameOf(Method)}, damping {Damping}, {Rounding.Sweeps} sweeps; {Statistics}");
+
+    internal bool HasGptq => Method is CalibrationMethod.Gptq or CalibrationMethod.AwqGptq;
+
+    internal StatisticsOptions Statistics => new() { AllExperts = AllExperts, Weighting = Weighting, Unseen = Unseen };
+}
