@@ -19,7 +19,7 @@ namespace Bitsmith.Tensors.Gptq;
 /// </remarks>
 internal static unsafe class GptqEncoding
 {
-    private const int Rows = PanelProduct.Rows;
+    private const int Rows = PanelProduct.Width;
 
     /// <summary>Columns worked on together, in whole groups, while what the others do to them is known.</summary>
     private const int BlockColumns = 64;

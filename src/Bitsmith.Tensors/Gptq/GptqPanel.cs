@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
+using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Tensors.Gptq;
 
@@ -16,7 +17,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
     where TFormat : struct, IGroupFormat
     where TLanes : struct, ILanes16<TLanes>
 {
-    private const int Rows = PanelProduct.Rows, Width = LaneMath.Width, CodesInWord = 8, ScalesAtOnce = 256;
+    private const int Rows = PanelProduct.Width, Width = LaneMath.Width, CodesInWord = 8, ScalesAtOnce = 256;
     private const uint Magnitude = 0x7FFF_FFFF, Infinity = 0x7F80_0000;
 
     private readonly TFormat format;
@@ -110,7 +111,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
                 new ReadOnlySpan<float>(difference + (order[place] * Rows), Rows).CopyTo(new Span<float>(sums + ((place - begin) * Rows), Rows));
             }
 
-            PanelProduct.Add<TLanes>(factor.Factor + ((nint)begin * columns) + end, columns, end - begin, ordered + ((nint)end * Rows), columns - end, sums);
+            PanelProduct.Add<TLanes>(factor.Factor + ((nint)begin * columns) + end, columns, 1, end - begin, ordered + ((nint)end * Rows), columns - end, sums);
             for (int place = end - 1; place >= begin; place--)
             {
                 RoundColumn(place, order[place], end, sums + ((place - begin) * Rows));
@@ -215,7 +216,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
     private void Gradient(int first, int height)
     {
         new Span<float>(sums, height * Rows).Clear();
-        PanelProduct.Add<TLanes>(factor.Moments + ((nint)first * columns), columns, height, difference, columns, sums);
+        PanelProduct.Add<TLanes>(factor.Moments + ((nint)first * columns), columns, 1, height, difference, columns, sums);
     }
 
     /// <summary>Rounds a column, those behind it in its block included in its sum here.</summary>

@@ -5,22 +5,27 @@ using Bitsmith.Tensors.Threading;
 namespace Bitsmith.Tensors.Matrices;
 
 /// <summary>
-/// Σ w · xᵀx of rows x, a symmetric matrix [columns × columns] in binary64. Every element is added up row by row: products of binary32 values are exact in binary64, so results depend neither on how rows
-/// were cut into calls, nor on threads, who share the elements, nor on the instruction set. Kept as square tiles of the lower triangle in native memory; whoever creates it disposes it.
+/// Σ w · xᵀx of rows x, a symmetric matrix [columns × columns]. Rows are added up 64 at a time in binary32, in their order, products fused where the instruction set can; the sums of 64 rows in binary64. Which 64 rows
+/// these are depends on the rows alone, so results depend neither on how rows were cut into calls nor on threads, who share the elements; they may on the instruction set. Kept as square tiles of the lower triangle in
+/// native memory; whoever creates it disposes it.
 /// </summary>
 public sealed unsafe class SecondMoments : IDisposable
 {
-    // A block of rows of a tile stays in the first-level cache.
-    private const int Tile = MomentTiles.Size, RowsPerBlock = 64;
+    private const int Tile = MomentTiles.Size, BlockRows = 64;
+
+    // Rows that wait until there are so many that a tile's way through memory is worth it: whole blocks.
+    private const int WaitingRows = 8 * BlockRows;
 
     private readonly MomentTiles tiles;
+    private readonly float[] waiting, counts = new float[WaitingRows];
+    private int count;
 
     /// <summary>Begins with zeros.</summary>
     /// <param name="columns">Width of the rows.</param>
     public SecondMoments(int columns)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
-        (Columns, tiles) = (columns, new MomentTiles(columns));
+        (Columns, tiles, waiting) = (columns, new MomentTiles(columns), new float[WaitingRows * columns]);
     }
 
     /// <summary>Width of the rows.</summary>
@@ -30,15 +35,21 @@ public sealed unsafe class SecondMoments : IDisposable
     public long Bytes => BytesOf(Columns);
 
     /// <summary>Bytes that the moments of rows of a width take.</summary>
-    public static long BytesOf(int columns) => MomentTiles.BytesOf(columns);
+    public static long BytesOf(int columns) => MomentTiles.BytesOf(columns) + ((long)WaitingRows * columns * sizeof(float));
 
     /// <summary>Σ w · x[row] · x[column].</summary>
+    /// <exception cref="InvalidOperationException">Rows are not added up yet; see <see cref="Complete"/>.</exception>
     public double this[int row, int column]
     {
         get
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)Columns, nameof(row));
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)column, (uint)Columns, nameof(column));
+            if (count > 0)
+            {
+                throw new InvalidOperationException("Rows wait for others; all rows must be there before moments are read.");
+            }
+
             (row, column) = (Math.Max(row, column), Math.Min(row, column));
             return tiles.At(row / Tile, column / Tile)[(row % Tile * Tile) + (column % Tile)];
         }
@@ -57,50 +68,103 @@ public sealed unsafe class SecondMoments : IDisposable
             throw new ArgumentException($"{rows.Length} values are no rows of {Columns} columns, or {weights.Length} weights do not fit.", nameof(rows));
         }
 
-        compute.Run(tiles.Count, new Work(this, rows, weights, compute.InstructionSet));
+        int given = rows.Length / Columns;
+        for (int first = 0; first < given;)
+        {
+            int taken = Math.Min(WaitingRows - count, given - first);
+            rows.Span.Slice(first * Columns, taken * Columns).CopyTo(waiting.AsSpan(count * Columns));
+            if (weights.IsEmpty)
+            {
+                counts.AsSpan(count, taken).Fill(1);
+            }
+            else
+            {
+                weights.Span.Slice(first, taken).CopyTo(counts.AsSpan(count));
+            }
+
+            (count, first) = (count + taken, first + taken);
+            if (count == WaitingRows)
+            {
+                Complete(compute);
+            }
+        }
+    }
+
+    /// <summary>Adds up the rows that wait for others. Rows that come later begin a new block.</summary>
+    /// <param name="compute">Threads and kernels.</param>
+    public void Complete(ComputeOptions compute)
+    {
+        ArgumentNullException.ThrowIfNull(compute);
+        if (count > 0)
+        {
+            compute.Run(tiles.Count, new Work(this, compute.InstructionSet));
+            count = 0;
+        }
     }
 
     /// <inheritdoc/>
     public void Dispose() => tiles.Dispose();
 
-    private readonly struct Work(SecondMoments moments, ReadOnlyMemory<float> rows, ReadOnlyMemory<float> weights, InstructionSet set) : IParallelWork
+    private readonly struct Work(SecondMoments moments, InstructionSet set) : IParallelWork
     {
         public void Run(int task)
         {
             (int row, int column) = MomentTiles.Place(task);
-            int count = rows.Length / moments.Columns;
-            Span<double> scratch = ThreadScratch.Take<double>(2 * RowsPerBlock * Tile);
-            fixed (double* left = scratch)
+            const int Block = BlockRows * Tile;
+            Span<float> scratch = ThreadScratch.Take<float>((2 * Block) + (Tile * Tile));
+            Span<double> tile = new(moments.tiles.At(row, column), Tile * Tile);
+            fixed (float* left = scratch)
             {
-                double* right = left + (RowsPerBlock * Tile), tile = moments.tiles.At(row, column);
-                for (int first = 0; first < count; first += RowsPerBlock)
+                float* right = left + Block, sums = right + Block;
+                for (int first = 0; first < moments.count; first += BlockRows)
                 {
-                    int height = Math.Min(RowsPerBlock, count - first);
-                    Widen(first, height, row * Tile, left, weighted: true);
-                    Widen(first, height, column * Tile, right, weighted: false);
-
-                    // Whether the product is rounded before the sum makes no difference: it is exact.
-                    MomentTiles.Multiply(left, right, height, tile, set);
+                    int height = Math.Min(BlockRows, moments.count - first);
+                    Take(first, height, row * Tile, scratch, isWeighted: true);
+                    Take(first, height, column * Tile, scratch[Block..], isWeighted: false);
+                    scratch[(2 * Block)..].Clear();
+                    Multiply(left, right, height, sums);
+                    for (int i = 0; i < tile.Length; i++)
+                    {
+                        tile[i] += sums[i];
+                    }
                 }
             }
         }
 
-        /// <summary>Columns of some rows in binary64, zeros behind the last column.</summary>
-        private void Widen(int first, int height, int column, double* target, bool weighted)
+        /// <summary>sums[i, j] += Σ left[row, i] · right[row, j].</summary>
+        private void Multiply(float* left, float* right, int height, float* sums)
         {
-            int width = moments.Columns, count = Math.Min(Tile, width - column);
-            ReadOnlySpan<float> all = rows.Span;
+            switch (set)
+            {
+                case InstructionSet.Avx512:
+                    PanelProduct.Add<Lanes512>(left, 1, Tile, Tile, right, height, sums);
+                    break;
+                case InstructionSet.Avx2:
+                    PanelProduct.Add<Lanes256>(left, 1, Tile, Tile, right, height, sums);
+                    break;
+                case InstructionSet.Vector128:
+                    PanelProduct.Add<Lanes128>(left, 1, Tile, Tile, right, height, sums);
+                    break;
+                default:
+                    PanelProduct.Add<ScalarLanes>(left, 1, Tile, Tile, right, height, sums);
+                    break;
+            }
+        }
+
+        /// <summary>Columns of the rows, zeros behind the last column.</summary>
+        private void Take(int first, int height, int column, Span<float> target, bool isWeighted)
+        {
+            int width = moments.Columns, taken = Math.Min(Tile, width - column);
             for (int row = 0; row < height; row++)
             {
-                ReadOnlySpan<float> values = all.Slice(((first + row) * width) + column, count);
-                Span<double> wide = new(target + (row * Tile), Tile);
-                float weight = weighted && !weights.IsEmpty ? weights.Span[first + row] : 1;
-                for (int i = 0; i < values.Length; i++)
+                Span<float> part = target.Slice(row * Tile, Tile);
+                moments.waiting.AsSpan(((first + row) * width) + column, taken).CopyTo(part);
+                part[taken..].Clear();
+                float weight = moments.counts[first + row];
+                for (int i = 0; isWeighted && weight != 1 && i < taken; i++)
                 {
-                    wide[i] = values[i] * weight;
+                    part[i] *= weight;
                 }
-
-                wide[count..].Clear();
             }
         }
     }

@@ -1,3 +1,4 @@
+using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 using Bitsmith.Tensors.Tests.Support;
 
@@ -9,28 +10,38 @@ public sealed class SecondMomentsTests
     [InlineData(1, 1)]
     [InlineData(5, 63)]
     [InlineData(130, 64)]
-    [InlineData(70, 131)]
-    public void Every_element_is_added_up_row_by_row_however_rows_are_cut_and_elements_shared(int rows, int columns)
+    [InlineData(700, 131)]
+    public void Every_element_is_the_sum_over_all_rows_and_its_bits_do_not_depend_on_threads_and_cuts(int rows, int columns)
     {
         Random random = new(columns);
         float[] values = [.. Enumerable.Range(0, rows * columns).Select(i => i % 7 == 0 ? -0f : (random.NextSingle() - 0.5f) * MathF.Pow(10, random.Next(-9, 9)))];
         float[] weights = [.. Enumerable.Range(0, rows).Select(_ => random.NextSingle())];
         foreach (ReadOnlyMemory<float> each in (ReadOnlyMemory<float>[])[default, weights])
         {
-            double[] expected = Plain(values, each.Span, columns);
-            foreach (ComputeOptions compute in Sets.All.SelectMany(set => ((int[])[1, 3]).Select(threads => new ComputeOptions(threads, set))))
+            (double[] expected, double[] magnitudes) = Plain(values, each.Span, columns);
+            foreach (InstructionSet set in Sets.All)
             {
-                int cut = compute.Threads == 1 ? 0 : rows / 2;
-                using SecondMoments moments = new(columns);
-                moments.Add(values.AsMemory(0, cut * columns), each.IsEmpty ? each : each[..cut], compute);
-                moments.Add(values.AsMemory(cut * columns), each.IsEmpty ? each : each[cut..], compute);
+                double[] whole = Sum(values, each, columns, rows, new ComputeOptions(1, set));
                 for (int i = 0; i < expected.Length; i++)
                 {
-                    int row = Math.Max(i / columns, i % columns), column = Math.Min(i / columns, i % columns);
-                    Assert.Equal(expected[(row * columns) + column], moments[i / columns, i % columns]);
+                    // At most 66 roundings of a sum that is no larger than this.
+                    Assert.Equal(expected[i], whole[i], magnitudes[i] * 66 / (1 << 24));
                 }
+
+                Assert.Equal(whole, Sum(values, each, columns, Math.Max(1, rows / 3), new ComputeOptions(3, set)));
             }
         }
+    }
+
+    [Fact]
+    public void Rows_are_added_up_before_moments_are_read()
+    {
+        using SecondMoments moments = new(2);
+        moments.Add(new float[] { 1, 2 }, default, ComputeOptions.Default);
+        Assert.Throws<InvalidOperationException>(() => moments[0, 0]);
+        moments.Complete(ComputeOptions.Default);
+        moments.Complete(ComputeOptions.Default);
+        Assert.Equal((1, 2, 4), (moments[0, 0], moments[0, 1], moments[1, 1]));
     }
 
     [Fact]
@@ -45,22 +56,36 @@ public sealed class SecondMomentsTests
         Assert.Equal(0, moments[2, 1]);
     }
 
-    /// <summary>Of the element below the diagonal the row's value is the weighted one.</summary>
-    private static double[] Plain(float[] values, ReadOnlySpan<float> weights, int columns)
+    private static double[] Sum(float[] values, ReadOnlyMemory<float> weights, int columns, int rowsAtOnce, ComputeOptions compute)
     {
-        double[] sums = new double[columns * columns];
+        using SecondMoments moments = new(columns);
+        for (int first = 0, rows = values.Length / columns; first < rows; first += rowsAtOnce)
+        {
+            int count = Math.Min(rowsAtOnce, rows - first);
+            moments.Add(values.AsMemory(first * columns, count * columns), weights.IsEmpty ? weights : weights.Slice(first, count), compute);
+        }
+
+        moments.Complete(compute);
+        return [.. Enumerable.Range(0, columns * columns).Select(i => moments[i / columns, i % columns])];
+    }
+
+    /// <summary>Sums in binary64, and those of the magnitudes.</summary>
+    private static (double[] Sums, double[] Magnitudes) Plain(float[] values, ReadOnlySpan<float> weights, int columns)
+    {
+        double[] sums = new double[columns * columns], magnitudes = new double[sums.Length];
         for (int row = 0; row < values.Length / columns; row++)
         {
             for (int i = 0; i < columns; i++)
             {
-                double left = weights.IsEmpty ? values[(row * columns) + i] : values[(row * columns) + i] * weights[row];
-                for (int j = 0; j <= i; j++)
+                for (int j = 0; j < columns; j++)
                 {
-                    sums[(i * columns) + j] += left * values[(row * columns) + j];
+                    double product = (double)values[(row * columns) + i] * values[(row * columns) + j] * (weights.IsEmpty ? 1 : weights[row]);
+                    sums[(i * columns) + j] += product;
+                    magnitudes[(i * columns) + j] += Math.Abs(product);
                 }
             }
         }
 
-        return sums;
+        return (sums, magnitudes);
     }
 }

@@ -58,6 +58,11 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
     /// <exception cref="CheckpointException">An expert saw no token.</exception>
     public ExpertTokens? Complete()
     {
+        foreach (var place in taken.Values)
+        {
+            place.Moments?.Complete(layer.Compute);
+        }
+
         HashSet<Linear> unseen = new(linears.Where(pair => pair.Value.Sums.Tokens == 0).Select(pair => pair.Key), ReferenceEqualityComparer.Instance);
         int[] experts = [.. unseen.Select(linear => LinearName.ExpertOf(linear.Name)!.Value).Distinct().Order()];
         if (experts.Length > 0)
@@ -70,6 +75,7 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
 
             ofAllTokens = new LayerStatistics(layer, options with { AllExperts = true, Weighting = TokenWeighting.Alike }, moments, unseen.Contains);
             layer.Run(ofAllTokens, allExperts: true);
+            ofAllTokens.Complete();
         }
 
         if (routedTokens.Length == 0)

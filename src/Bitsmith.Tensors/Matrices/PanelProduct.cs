@@ -2,27 +2,28 @@ using System.Runtime.CompilerServices;
 using Bitsmith.Tensors.Formats.Ggml.Search;
 using Bitsmith.Tensors.InstructionSets;
 
-namespace Bitsmith.Tensors.Gptq;
+namespace Bitsmith.Tensors.Matrices;
 
-/// <summary>Products of a large matrix of binary32 and a panel: columns of 64 numbers, one for each of 64 rows of weights.</summary>
+/// <summary>Products of a matrix of binary32 and a panel: rows of 64 numbers.</summary>
 internal static unsafe class PanelProduct
 {
-    /// <summary>Rows of weights in a panel.</summary>
-    public const int Rows = Vectors * Width;
+    /// <summary>Numbers in a row of a panel.</summary>
+    public const int Width = Vectors * Lanes;
 
-    private const int Width = LaneMath.Width, Vectors = 4, MatrixRows = 4;
+    private const int Lanes = LaneMath.Width, Vectors = 4, MatrixRows = 4;
 
     // Numbers of the panel that stay in the first-level cache, or near it, while the rows of the matrix meet them.
     private const int Chunk = 128;
 
     /// <summary>sums[i] += Σ matrix[i, j] · panel[j], in ascending order of j, products fused where the instruction set can.</summary>
     /// <param name="matrix">Its first element.</param>
-    /// <param name="stride">Elements between its rows.</param>
+    /// <param name="stride">Elements from a row to the next.</param>
+    /// <param name="step">Elements from a column to the next.</param>
     /// <param name="height">Rows; a multiple of 4.</param>
     /// <param name="panel">count × 64.</param>
     /// <param name="count">Columns of the matrix.</param>
     /// <param name="sums">height × 64.</param>
-    public static void Add<TLanes>(float* matrix, nint stride, int height, float* panel, int count, float* sums)
+    public static void Add<TLanes>(float* matrix, nint stride, nint step, int height, float* panel, int count, float* sums)
         where TLanes : struct, ILanes16<TLanes>
     {
         for (int first = 0; first < count; first += Chunk)
@@ -30,23 +31,23 @@ internal static unsafe class PanelProduct
             int width = Math.Min(Chunk, count - first);
             for (int row = 0; row < height; row += MatrixRows)
             {
-                AddRows<TLanes>(matrix + (row * stride) + first, stride, panel + ((nint)first * Rows), width, sums + (row * Rows));
+                AddRows<TLanes>(matrix + (row * stride) + (first * step), stride, step, panel + ((nint)first * Width), width, sums + (row * Width));
             }
         }
     }
 
     [MethodImpl(LaneGroups.Kernel)]
-    private static void AddRows<TLanes>(float* matrix, nint stride, float* panel, int count, float* sums)
+    private static void AddRows<TLanes>(float* matrix, nint stride, nint step, float* panel, int count, float* sums)
         where TLanes : struct, ILanes16<TLanes>
     {
-        float* second = matrix + stride, third = second + stride, fourth = third + stride, s1 = sums + Rows, s2 = s1 + Rows, s3 = s2 + Rows;
-        TLanes a0 = TLanes.Load32(in sums[0]), a1 = TLanes.Load32(in sums[Width]), a2 = TLanes.Load32(in sums[2 * Width]), a3 = TLanes.Load32(in sums[3 * Width]);
-        TLanes b0 = TLanes.Load32(in s1[0]), b1 = TLanes.Load32(in s1[Width]), b2 = TLanes.Load32(in s1[2 * Width]), b3 = TLanes.Load32(in s1[3 * Width]);
-        TLanes c0 = TLanes.Load32(in s2[0]), c1 = TLanes.Load32(in s2[Width]), c2 = TLanes.Load32(in s2[2 * Width]), c3 = TLanes.Load32(in s2[3 * Width]);
-        TLanes d0 = TLanes.Load32(in s3[0]), d1 = TLanes.Load32(in s3[Width]), d2 = TLanes.Load32(in s3[2 * Width]), d3 = TLanes.Load32(in s3[3 * Width]);
-        for (int j = 0; j < count; j++, panel += Rows)
+        float* second = matrix + stride, third = second + stride, fourth = third + stride, s1 = sums + Width, s2 = s1 + Width, s3 = s2 + Width;
+        TLanes a0 = TLanes.Load32(in sums[0]), a1 = TLanes.Load32(in sums[Lanes]), a2 = TLanes.Load32(in sums[2 * Lanes]), a3 = TLanes.Load32(in sums[3 * Lanes]);
+        TLanes b0 = TLanes.Load32(in s1[0]), b1 = TLanes.Load32(in s1[Lanes]), b2 = TLanes.Load32(in s1[2 * Lanes]), b3 = TLanes.Load32(in s1[3 * Lanes]);
+        TLanes c0 = TLanes.Load32(in s2[0]), c1 = TLanes.Load32(in s2[Lanes]), c2 = TLanes.Load32(in s2[2 * Lanes]), c3 = TLanes.Load32(in s2[3 * Lanes]);
+        TLanes d0 = TLanes.Load32(in s3[0]), d1 = TLanes.Load32(in s3[Lanes]), d2 = TLanes.Load32(in s3[2 * Lanes]), d3 = TLanes.Load32(in s3[3 * Lanes]);
+        for (nint j = 0; j < count * step; j += step, panel += Width)
         {
-            TLanes x0 = TLanes.Load32(in panel[0]), x1 = TLanes.Load32(in panel[Width]), x2 = TLanes.Load32(in panel[2 * Width]), x3 = TLanes.Load32(in panel[3 * Width]);
+            TLanes x0 = TLanes.Load32(in panel[0]), x1 = TLanes.Load32(in panel[Lanes]), x2 = TLanes.Load32(in panel[2 * Lanes]), x3 = TLanes.Load32(in panel[3 * Lanes]);
             TLanes factor = LaneMath.Single<TLanes>(matrix[j]);
             (a0, a1, a2, a3) = (TLanes.MultiplyAddF(factor, x0, a0), TLanes.MultiplyAddF(factor, x1, a1), TLanes.MultiplyAddF(factor, x2, a2), TLanes.MultiplyAddF(factor, x3, a3));
             factor = LaneMath.Single<TLanes>(second[j]);
@@ -68,8 +69,8 @@ internal static unsafe class PanelProduct
         where TLanes : struct, ILanes16<TLanes>
     {
         TLanes.Store32(first, ref target[0]);
-        TLanes.Store32(second, ref target[Width]);
-        TLanes.Store32(third, ref target[2 * Width]);
-        TLanes.Store32(fourth, ref target[3 * Width]);
+        TLanes.Store32(second, ref target[Lanes]);
+        TLanes.Store32(third, ref target[2 * Lanes]);
+        TLanes.Store32(fourth, ref target[3 * Lanes]);
     }
 }
