@@ -71,6 +71,7 @@ def main():
     ap.add_argument("--weights-only", action="store_true"), ap.add_argument("--explicit-args", action="store_true")
     ap.add_argument("--mtp-layer", type=int, help="layer that transformers drops: its tensors are not unexpected")
     ap.add_argument("--fused-experts", action="store_true", help="leave transformers' 3-D experts alone")
+    ap.add_argument("--attention", help="transformers' attn_implementation, for example eager")
     ap.add_argument("--dtype", default="auto"), ap.add_argument("--threads", type=int, default=1)
     a = ap.parse_args()
 
@@ -104,6 +105,8 @@ def main():
     kw = {}
     if qc and a.mode == "eager":
         kw["quantization_config"] = transformers.CompressedTensorsConfig(run_compressed=False)
+    if a.attention:
+        kw["attn_implementation"] = a.attention
     model, info = cls.from_pretrained(a.model_dir, dtype=a.dtype, output_loading_info=True, **kw)
     model.eval()
     if a.mtp_layer is not None:
