@@ -45,7 +45,7 @@ internal static class QuickCalibration
             pipeline.Complete();
             if (round == 0)
             {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"stated peak {pipeline.PeakBytes / 1e9:0.00} GB, hidden states {pipeline.HiddenStateBytes / 1e9:0.000} GB {(pipeline.HiddenStatesInMemory ? "in memory" : "in their file")}"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"stated peak {pipeline.Needs.PeakBytes / 1e9:0.00} GB, hidden states {pipeline.Needs.HiddenStateBytes / 1e9:0.000} GB {(pipeline.Needs.InMemory ? "in memory" : "in their file")}"));
             }
         }
 

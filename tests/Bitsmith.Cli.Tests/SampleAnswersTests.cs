@@ -33,7 +33,7 @@ public sealed class SampleAnswersTests(ITestOutputHelper output)
     public void It_describes_every_picture_as_transformers_does_and_quantized_to_fp8_almost_every_one_alike()
     {
         using Shell shell = new();
-        using (QuantizationJob job = QuantizationJob.Prepare(new JobOptions { Model = shell.Sample, Output = shell.PathOf("fp8"), Recipe = Presets.Get("fp8-block") }))
+        using (QuantizationJob job = QuantizationJob.Prepare(new JobOptions { Model = shell.Sample, Output = shell.PathOf("fp8"), Recipe = Presets.Get("fp8-block") }, TestContext.Current.CancellationToken))
         {
             job.Run(null, TestContext.Current.CancellationToken);
         }

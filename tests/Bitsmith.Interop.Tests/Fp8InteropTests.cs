@@ -24,7 +24,7 @@ public sealed class Fp8InteropTests
             File.Copy(file, Path.Combine(peers.Here("source"), Path.GetFileName(file)));
         }
 
-        using (QuantizationJob job = QuantizationJob.Prepare(new JobOptions { Model = source, Output = peers.Here("ours"), Recipe = Presets.Get("fp8-block") }))
+        using (QuantizationJob job = QuantizationJob.Prepare(new JobOptions { Model = source, Output = peers.Here("ours"), Recipe = Presets.Get("fp8-block") }, TestContext.Current.CancellationToken))
         {
             job.Run(null, TestContext.Current.CancellationToken);
         }

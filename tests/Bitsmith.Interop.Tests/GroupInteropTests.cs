@@ -49,7 +49,7 @@ public sealed class GroupInteropTests
         foreach (WeightEncoder encoder in Enum.GetValues<WeightEncoder>())
         {
             string name = encoder.ToString();
-            using (QuantizationJob job = QuantizationJob.Prepare(new JobOptions { Model = source, Output = peers.Here(name), Recipe = RecipeOf(scheme), Encoder = encoder }))
+            using (QuantizationJob job = QuantizationJob.Prepare(new JobOptions { Model = source, Output = peers.Here(name), Recipe = RecipeOf(scheme), Encoder = encoder }, TestContext.Current.CancellationToken))
             {
                 job.Run(null, TestContext.Current.CancellationToken);
             }

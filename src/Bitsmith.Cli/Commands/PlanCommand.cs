@@ -19,7 +19,7 @@ internal static class PlanCommand
         gguf.AddTo(command);
         command.Options.Add(output);
         command.Options.Add(all);
-        command.SetAction(parsed =>
+        command.SetAction((parsed, cancellationToken) =>
         {
             string? target = parsed.GetValue(output);
             if (gguf.MixOf(parsed, shared, target) is { } mix)
@@ -35,10 +35,10 @@ internal static class PlanCommand
                     PlanTable.Write(terminal, planned, parsed.GetValue(all));
                 }
 
-                return ExitCode.Done;
+                return Task.FromResult(ExitCode.Done);
             }
 
-            using QuantizationJob job = QuantizationJob.Prepare(shared.Read(parsed, string.Empty));
+            using QuantizationJob job = QuantizationJob.Prepare(shared.Read(parsed, string.Empty), cancellationToken);
             if (parsed.GetValue(shared.Json))
             {
                 terminal.Out.WriteLine(PlanJson.Write(job.Plan, job.Estimate));
@@ -48,7 +48,7 @@ internal static class PlanCommand
                 PlanTable.Write(terminal, job, parsed.GetValue(all));
             }
 
-            return ExitCode.Done;
+            return Task.FromResult(ExitCode.Done);
         });
         return command;
     }

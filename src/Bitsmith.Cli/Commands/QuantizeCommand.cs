@@ -18,7 +18,7 @@ internal static class QuantizeCommand
         Option<string> output = new("--output", "-o") { Description = "What to write: a folder, or a file NAME.gguf.", Required = true };
         Option<bool> resume = new("--resume") { Description = "Go on with an interrupted job." };
         Option<bool> force = new("--force") { Description = "Replace an existing output, or start an interrupted job over." };
-        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf");
+        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o ./GLM-4-9B-0414-NVFP4 --scheme nvfp4 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf");
         shared.AddTo(command);
         gguf.AddTo(command);
         foreach (Option option in (Option[])[output, resume, force])
@@ -92,7 +92,7 @@ internal static class QuantizeCommand
     /// <summary>Prepares and runs a job with its progress on standard error.</summary>
     public static Manifest Run(Terminal terminal, JobOptions options, CancellationToken cancellationToken)
     {
-        using QuantizationJob job = QuantizationJob.Prepare(options);
+        using QuantizationJob job = QuantizationJob.Prepare(options, cancellationToken);
         foreach (string warning in job.Plan.Warnings)
         {
             terminal.Error.WriteLine($"warning: {warning}");
@@ -105,8 +105,17 @@ internal static class QuantizeCommand
 
         terminal.Error.WriteLine(
             $"{job.Plan.EncodedModules} Linears of {job.Plan.Rows.Count} tensors: {Units.Bytes(job.Plan.BytesBefore)} -> {Units.Bytes(job.Plan.BytesAfter)}; {Units.Needs(job.Estimate)}");
+        if (job.Samples is { } samples)
+        {
+            terminal.Error.WriteLine($"calibration: {samples.Settings}; {samples.Tokens} tokens");
+            foreach (string note in samples.Notes)
+            {
+                terminal.Error.WriteLine($"  {note}");
+            }
+        }
+
         Stopwatch clock = Stopwatch.StartNew();
-        Manifest manifest = ProgressDisplay.Run(terminal, "quantize", progress => job.Run(progress, cancellationToken));
+        Manifest manifest = ProgressDisplay.Run(terminal, "quantize", (progress, calibration) => job.Run(progress, calibration, cancellationToken));
         double seconds = clock.Elapsed.TotalSeconds;
         terminal.Error.WriteLine($"done in {seconds:0.0} s, {job.Estimate.ReadBytes / seconds / 1e9:0.00} GB/s read");
         return manifest;

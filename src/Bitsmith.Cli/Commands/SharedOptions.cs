@@ -37,8 +37,10 @@ internal sealed class SharedOptions
 
     public Option<bool> Json { get; } = CommonOptions.Json();
 
+    public CalibrationCommandOptions Calibration { get; } = new();
+
     /// <summary>Options without a meaning for GGUF files.</summary>
-    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder, GroupSize];
+    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder, GroupSize, .. Calibration.All];
 
     /// <summary>True for the name of a scheme for folders.</summary>
     public static bool IsPreset(string scheme) => Presets.All.Any(preset => preset.Name.Equals(scheme, StringComparison.OrdinalIgnoreCase));
@@ -46,7 +48,7 @@ internal sealed class SharedOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
-        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, GroupSize, MaxShardSize, MaxMemory, Threads, Json])
+        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, GroupSize, .. Calibration.All, MaxShardSize, MaxMemory, Threads, Json])
         {
             command.Options.Add(option);
         }
@@ -76,6 +78,7 @@ internal sealed class SharedOptions
             Model = parsed.GetRequiredValue(Model),
             Output = output,
             Recipe = recipe with { Ignore = [.. recipe.Ignore, .. parsed.GetValue(Ignore) ?? []] },
+            Calibration = Calibration.Read(parsed, recipe, manifest?.Calibration),
             Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? recipe.DefaultEncoder,
             MaxShardBytes = parsed.GetValue(MaxShardSize) ?? manifest?.Options.MaxShardBytes ?? JobOptions.DefaultMaxShardBytes,
             Threads = parsed.GetValue(Threads),

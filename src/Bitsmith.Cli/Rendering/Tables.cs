@@ -96,6 +96,7 @@ internal static class ResultTable
 
         table.Row($"all {totals.EncodedLinears} encoded weights", Number(totals.RelativeRmse, "0.00000"), string.Empty, Number(totals.SnrDb, "0.00"), Number(totals.GainDb, "0.000"));
         table.AddTo(terminal);
+        CalibrationLines.Write(terminal, manifest);
         CheckTable.Write(terminal, manifest.Checks);
         terminal.Out.WriteLine($"{output}: {Units.Bytes(totals.BytesBefore)} -> {Units.Bytes(totals.BytesAfter)} of tensors in {manifest.Output.Count} files; lineage in {Manifest.FileName}");
     }

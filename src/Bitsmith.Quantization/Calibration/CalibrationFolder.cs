@@ -30,6 +30,9 @@ internal sealed partial class CalibrationFolder : IDisposable
     /// <summary>Layers that are done.</summary>
     public int Layers { get; private set; }
 
+    /// <summary>The files of the layers that are done.</summary>
+    public IReadOnlyList<string> Results => [.. Enumerable.Range(0, Layers).Select(ResultOf)];
+
     /// <summary>Whether hidden states are there, if only those of the embedding.</summary>
     public bool IsBegun { get; private set; }
 
@@ -157,7 +160,7 @@ internal sealed partial class CalibrationFolder : IDisposable
     /// <summary>Deletes files of calibrations, except what the state speaks of.</summary>
     private void Clean()
     {
-        HashSet<string> kept = IsBegun ? [StateName, $"hidden-{Layers:0000}.bin", .. Enumerable.Range(0, Layers).Select(layer => System.IO.Path.GetFileName(ResultOf(layer)))] : [];
+        HashSet<string> kept = IsBegun ? [StateName, $"hidden-{Layers:0000}.bin", .. Results.Select(result => System.IO.Path.GetFileName(result))] : [];
         foreach (string name in Directory.EnumerateFiles(path).Select(file => System.IO.Path.GetFileName(file)).Where(name => Own().IsMatch(name) && !kept.Contains(name)))
         {
             string file = System.IO.Path.Combine(path, name);

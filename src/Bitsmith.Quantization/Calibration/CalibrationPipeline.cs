@@ -31,21 +31,12 @@ public sealed class CalibrationPipeline : IDisposable
         (Model, this.data, this.calibration, Compute, this.options) = (model, data, calibration, compute, options);
         int[] lengths = [.. data.Samples.Select(sample => sample.Tokens.Length)];
         longest = lengths.Max();
-        int atOnce = (int)Math.Min(data.Tokens, Math.Max(options.BatchTokens, longest));
-        long without = model.Layers.Max(layer => layer.Linears.Sum(linear => linear.Weight.Bytes) + calibration.MemoryBytes(layer)) + WorkingBytes(model.Config, atOnce), both = 2 * data.Tokens * model.Config.HiddenSize * sizeof(ushort);
-        if (options.MaxMemoryBytes < without)
-        {
-            throw new RequestException($"{options.MaxMemoryBytes} bytes of memory are too few: the largest layer, its statistics and the tokens at work take {without}. Allow that much, or shorter samples.");
-        }
-
-        bool inMemory = without + both <= (options.MaxMemoryBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 * 3);
-        PeakBytes = without + (inMemory ? both : 0);
+        Needs = CalibrationNeeds.Of(model, data, calibration, options);
         costs = [.. model.Layers.Select(layer => Cost(layer, model.Config.Moe, calibration.AllExperts))];
-        string settings = string.Join('\n', data.Digest, calibration.Settings, calibration.AllExperts, calibration.ReplacesWeights, options.Propagation, compute.InstructionSet, compute.BFloat16Inputs, compute.BlockInputs, compute.BFloat16Results, QuantizationJob.Version);
-        fingerprint = ModelFingerprint.Of(settings, model, compute);
+        fingerprint = FingerprintOf(model, data, calibration, compute, options.Propagation);
         folder = CalibrationFolder.Open(options.WorkFolder, fingerprint, options.Resume, options.Force);
-        states = new HiddenStates(folder.Path, lengths, model.Config.HiddenSize, inMemory, compute.InstructionSet);
-        hidden = GC.AllocateUninitializedArray<float>(atOnce * model.Config.HiddenSize);
+        states = new HiddenStates(folder.Path, lengths, model.Config.HiddenSize, Needs.InMemory, compute.InstructionSet);
+        hidden = GC.AllocateUninitializedArray<float>(Needs.TokensAtOnce * model.Config.HiddenSize);
         pass = model.NewPass();
         Restored = folder.Layers;
     }
@@ -59,14 +50,11 @@ public sealed class CalibrationPipeline : IDisposable
     /// <summary>Layers that an interrupted job has done.</summary>
     public int Restored { get; }
 
-    /// <summary>Most memory that is taken, in bytes: the largest layer's weights, what is done with them, tokens at work, and hidden states where they are in memory.</summary>
-    public long PeakBytes { get; }
+    /// <summary>What it takes.</summary>
+    public CalibrationNeeds Needs { get; }
 
-    /// <summary>Bytes of the files of hidden states; two are there while a layer runs.</summary>
-    public long HiddenStateBytes => data.Tokens * Model.Config.HiddenSize * sizeof(ushort);
-
-    /// <summary>Whether hidden states are in memory; otherwise they are read from their file, layer by layer.</summary>
-    public bool HiddenStatesInMemory => states.InMemory;
+    /// <summary>The files with the results of the layers that are done.</summary>
+    public IReadOnlyList<string> Results => folder.Results;
 
     /// <summary>The samples at work, for messages.</summary>
     internal string AtWork { get; private set; } = string.Empty;
@@ -88,6 +76,13 @@ public sealed class CalibrationPipeline : IDisposable
         ArgumentNullException.ThrowIfNull(compute);
         ArgumentNullException.ThrowIfNull(options);
         return new CalibrationPipeline(model, data, calibration, compute, options);
+    }
+
+    /// <summary>Tells calibrations apart whose results would differ.</summary>
+    internal static string FingerprintOf(LanguageModel model, CalibrationData data, ILayerCalibration calibration, ComputeOptions compute, Propagation propagation)
+    {
+        string settings = string.Join('\n', data.Digest, calibration.Settings, calibration.AllExperts, calibration.ReplacesWeights, propagation, compute.InstructionSet, compute.BFloat16Inputs, compute.BlockInputs, compute.BFloat16Results, QuantizationJob.Version);
+        return ModelFingerprint.Of(settings, model, compute);
     }
 
     /// <summary>Runs all layers. The work folder stays until <see cref="Complete"/>.</summary>
@@ -218,14 +213,6 @@ public sealed class CalibrationPipeline : IDisposable
     {
         double share = moe is null || allExperts ? 1 : (double)moe.NumExpertsPerTok / moe.NRoutedExperts;
         return layer.Linears.Sum(linear => (double)linear.Weight.Rows * linear.Weight.Columns * (LinearName.ExpertOf(linear.Name) is null ? 1 : share));
-    }
-
-    /// <summary>Bytes of a pass's working memory, keys and values included.</summary>
-    private static long WorkingBytes(DecoderConfig config, int tokens)
-    {
-        long query = (long)config.NumAttentionHeads * config.HeadDim, keyValue = (long)config.NumKeyValueHeads * config.HeadDim;
-        long widest = Math.Max(config.IntermediateSize, Math.Max(query, config.HiddenSize));
-        return tokens * ((6L * config.HiddenSize) + (2 * query) + (4 * keyValue) + (3L * config.IntermediateSize) + widest) * sizeof(float);
     }
 
     private int LengthOf(int sample) => data.Samples[sample].Tokens.Length;

@@ -29,6 +29,9 @@ internal sealed class Fp8BlockFormat(BlockShape block) : StorageFormat
     public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
         WeightMatrix.Fp8((int)weight.Shape[0], (int)weight.Shape[1], block, codes, weight.Type, scales);
 
+    public override void Decode(ElementType type, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, int rows, int columns, float globalScale, Span<float> weights) =>
+        Fp8Block.Decode(type, codes, scales, rows, columns, block, weights);
+
     public override string? WhyWrong(
         ElementType type, ReadOnlySpan<byte> original, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float globalScale, int firstRow)
     {

@@ -28,7 +28,7 @@ internal abstract class GroupFormat(int groupSize) : StorageFormat
 
     protected abstract bool IsScale(float scale);
 
-    protected abstract (float Value, float Bound) Decode(ElementType type, int code, float scale, float weight);
+    protected abstract (float Value, float Bound) ValueAndBound(ElementType type, int code, float scale, float weight);
 
     public override string? WhyWrong(
         ElementType type, ReadOnlySpan<byte> original, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float globalScale, int firstRow)
@@ -50,7 +50,7 @@ internal abstract class GroupFormat(int groupSize) : StorageFormat
         return FirstBeyondBound(type, original, columns, firstRow, (row, column, weight) =>
         {
             int place = (row * columns) + column;
-            return Decode(type, (stored[place / 2] >> (place % 2 * 4)) & 15, values[place / groupSize], weight);
+            return ValueAndBound(type, (stored[place / 2] >> (place % 2 * 4)) & 15, values[place / groupSize], weight);
         });
     }
 }
@@ -85,6 +85,9 @@ internal sealed class Int4GroupFormat(int groupSize) : GroupFormat(groupSize)
     public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
         WeightMatrix.Int4((int)weight.Shape[0], (int)weight.Shape[1], groupSize, codes, weight.Type, scales);
 
+    public override void Decode(ElementType type, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, int rows, int columns, float globalScale, Span<float> weights) =>
+        Int4Group.Decode(type, codes, scales, groupSize, weights);
+
     protected override float[] ScaleValues(ElementType type, ReadOnlySpan<byte> scales, float globalScale)
     {
         float[] values = new float[scales.Length / type.Bytes()];
@@ -95,7 +98,7 @@ internal sealed class Int4GroupFormat(int groupSize) : GroupFormat(groupSize)
     // Negative ones are the best encoder's.
     protected override bool IsScale(float scale) => scale != 0 && float.IsFinite(scale);
 
-    protected override (float Value, float Bound) Decode(ElementType type, int code, float scale, float weight) =>
+    protected override (float Value, float Bound) ValueAndBound(ElementType type, int code, float scale, float weight) =>
         ((code + Int4Group.Lowest) * scale, Int4Group.ErrorBound(type, weight, scale));
 }
 
@@ -145,6 +148,9 @@ internal sealed class NvFp4Format(bool quantizesInputs) : GroupFormat(NvFp4Group
     public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
         WeightMatrix.NvFp4((int)weight.Shape[0], (int)weight.Shape[1], codes, scales, globalScale);
 
+    public override void Decode(ElementType type, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, int rows, int columns, float globalScale, Span<float> weights) =>
+        NvFp4Group.Decode(codes, scales, globalScale, weights);
+
     protected override float[] ScaleValues(ElementType type, ReadOnlySpan<byte> scales, float globalScale)
     {
         float[] values = new float[scales.Length];
@@ -154,6 +160,6 @@ internal sealed class NvFp4Format(bool quantizesInputs) : GroupFormat(NvFp4Group
 
     protected override bool IsScale(float scale) => scale > 0 && float.IsFinite(scale);
 
-    protected override (float Value, float Bound) Decode(ElementType type, int code, float scale, float weight) =>
+    protected override (float Value, float Bound) ValueAndBound(ElementType type, int code, float scale, float weight) =>
         (NvFp4Group.ValueOf(code) * scale, NvFp4Group.ErrorBound(weight, scale));
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.ElementTypes;
@@ -98,6 +99,42 @@ public abstract class StorageFormat
     /// <param name="scales">The second.</param>
     /// <param name="globalScale">Where <see cref="HasGlobalScale"/>.</param>
     public abstract WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale);
+
+    /// <summary>Decodes whole block rows as clients do.</summary>
+    /// <param name="type">Of the weights.</param>
+    /// <param name="codes">Rows of the first output.</param>
+    /// <param name="scales">The same rows of the second.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="globalScale">Where <see cref="HasGlobalScale"/>.</param>
+    /// <param name="weights">Receives rows × columns values.</param>
+    public abstract void Decode(ElementType type, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, int rows, int columns, float globalScale, Span<float> weights);
+
+    /// <summary>What whole block rows lost that are encoded already.</summary>
+    /// <param name="type">Of the weights.</param>
+    /// <param name="original">rows × columns of the original.</param>
+    /// <param name="codes">The same rows of the first output.</param>
+    /// <param name="scales">And of the second.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="globalScale">Where <see cref="HasGlobalScale"/>.</param>
+    public QuantizationError Measure(ElementType type, ReadOnlySpan<byte> original, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, int rows, int columns, float globalScale)
+    {
+        int each = Math.Min(rows, Block.Rows), rowBytes = columns * type.Bytes(), codeBytes = codes.Length / rows, scaleBytes = scales.Length / Block.GridOf(rows, columns).Rows;
+        float[] buffer = ArrayPool<float>.Shared.Rent(2 * each * columns);
+        QuantizationError error = default;
+        for (int first = 0; first < rows; first += each)
+        {
+            int count = Math.Min(each, rows - first);
+            Span<float> weights = buffer.AsSpan(0, count * columns), decoded = buffer.AsSpan(each * columns, count * columns);
+            ElementConversion.ToSingle(type, original.Slice(first * rowBytes, count * rowBytes), weights);
+            Decode(type, codes.Slice(first * codeBytes, count * codeBytes), scales.Slice(first / Block.Rows * scaleBytes, scaleBytes), count, columns, globalScale, decoded);
+            error += QuantizationError.Between(weights, decoded);
+        }
+
+        ArrayPool<float>.Shared.Return(buffer);
+        return error;
+    }
 
     /// <summary>The first stored scale that no encoder writes, or the first weight that is farther from the original than the format's rounding explains; null where all is well.</summary>
     /// <param name="type">Of the weights.</param>

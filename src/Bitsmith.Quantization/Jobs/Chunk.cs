@@ -13,12 +13,13 @@ internal sealed class Chunk : IDisposable
     /// <summary>Where it comes from and what becomes of it.</summary>
     public ReadStep Step { get; private set; }
 
-    /// <summary>Signalled when <see cref="Codes"/>, <see cref="Scales"/> and errors are ready.</summary>
+    /// <summary>Signalled when <see cref="Result"/>, <see cref="Scales"/> and errors are ready.</summary>
     public ManualResetEventSlim Encoded { get; } = new();
 
     public Span<byte> Input => input.AsSpan(0, Step.Bytes);
 
-    public ReadOnlyMemory<byte> InputMemory => input.AsMemory(0, Step.Bytes);
+    /// <summary>What is written first: <see cref="Codes"/>, or the input as it was read.</summary>
+    public ReadOnlyMemory<byte> Result { get; private set; }
 
     public Memory<byte> Codes { get; private set; }
 
@@ -34,13 +35,13 @@ internal sealed class Chunk : IDisposable
         Step = step;
         users = stages;
         Encoded.Reset();
-        Grow(ref input, step.Bytes);
+        Result = Grow(ref input, step.Bytes).AsMemory(0, step.Bytes);
     }
 
     /// <summary>Makes room for the result of encoding.</summary>
     public void Prepare(int codeBytes, int scaleBytes, int blockRows, bool withLibrary)
     {
-        Codes = Grow(ref codes, codeBytes).AsMemory(0, codeBytes);
+        Result = Codes = Grow(ref codes, codeBytes).AsMemory(0, codeBytes);
         Scales = Grow(ref scales, scaleBytes).AsMemory(0, scaleBytes);
         Errors = Grow(ref errors, blockRows).AsMemory(0, blockRows);
         LibraryErrors = Grow(ref libraryErrors, withLibrary ? blockRows : 0).AsMemory(0, withLibrary ? blockRows : 0);
@@ -59,6 +60,7 @@ internal sealed class Chunk : IDisposable
 /// <param name="Offset">First byte in the file.</param>
 /// <param name="Bytes">Number of bytes.</param>
 /// <param name="Row">The tensor that the bytes belong to; null where they are only hashed.</param>
+/// <param name="Start">First byte in the tensor.</param>
 /// <param name="FirstRow">First matrix row, where the tensor is encoded.</param>
 /// <param name="Rows">Matrix rows, where the tensor is encoded.</param>
 /// <param name="Hash">The bytes count for the hash of the source file.</param>
@@ -66,4 +68,4 @@ internal sealed class Chunk : IDisposable
 /// <param name="EndsFile">Last read of the source file.</param>
 /// <param name="EndsShard">Last read for the shard of this index; -1 otherwise.</param>
 internal readonly record struct ReadStep(
-    int File, long Offset, int Bytes, PlanRow? Row, int FirstRow, int Rows, bool Hash, bool EndsTensor, bool EndsFile, int EndsShard);
+    int File, long Offset, int Bytes, PlanRow? Row, long Start, int FirstRow, int Rows, bool Hash, bool EndsTensor, bool EndsFile, int EndsShard);

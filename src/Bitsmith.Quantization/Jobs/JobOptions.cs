@@ -1,3 +1,4 @@
+using Bitsmith.Quantization.Calibration.Weights;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.Formats;
 
@@ -27,10 +28,8 @@ public sealed record JobOptions
         init => encoder = value;
     }
 
-    /// <summary>
-    /// The largest magnitude of each module's input, by the module's name, as calibration found it; what the global scales of quantized inputs (NVFP4 W4A4) follow from. Null where no scheme needs it.
-    /// </summary>
-    public IReadOnlyDictionary<string, float>? InputRanges { get; init; }
+    /// <summary>Samples that the weights of the decoder layers are fitted to; null to look at the weights alone. Schemes that quantize inputs with stored scales (NVFP4 W4A4) need it.</summary>
+    public QuantizationCalibration? Calibration { get; init; }
 
     /// <summary>Limit of a weight file in bytes.</summary>
     public long MaxShardBytes { get; init; } = DefaultMaxShardBytes;

@@ -15,6 +15,9 @@ internal sealed record JournalEntry
 {
     public Fingerprint? Job { get; init; }
 
+    /// <summary>The digest of what calibration made, once all layers are done.</summary>
+    public string? Calibration { get; init; }
+
     /// <summary>A source file that has been read to its end.</summary>
     public SourceEntry? Source { get; init; }
 
@@ -123,6 +126,21 @@ internal sealed class Journal : IDisposable
         {
             string what = begun.Version == job.Version ? "model, recipe or options" : $"Bitsmith version ({begun.Version} then, {job.Version} now)";
             throw new RequestException($"the interrupted job for {output} was another one: different {what}. Start over with --force, or repeat the command as it was.");
+        }
+    }
+
+    /// <summary>Notes what calibration made, or checks that it is what the job had before it was interrupted.</summary>
+    /// <exception cref="JobException">It is another.</exception>
+    public void Continue(string calibration)
+    {
+        string? begun = entries.Select(entry => entry.Calibration).FirstOrDefault(digest => digest is not null);
+        if (begun is null)
+        {
+            Append(new JournalEntry { Calibration = calibration });
+        }
+        else if (begun != calibration)
+        {
+            throw new JobException($"{file.Name}: calibration gave other results than before the interruption. The work folder was changed; start over with --force.");
         }
     }
 

@@ -6,6 +6,9 @@ using Bitsmith.Checkpoints.CompressedTensors;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Json;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Calibration;
+using Bitsmith.Quantization.Calibration.Data;
+using Bitsmith.Quantization.Calibration.Weights;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Modules;
 using Bitsmith.Quantization.Packaging;
@@ -24,12 +27,14 @@ public sealed class QuantizationJob : IDisposable
     private readonly JobOptions options;
     private readonly CheckpointFolder source;
     private readonly IReadOnlyList<string> sideFiles;
+    private readonly CalibrationRun? calibration;
 
     private QuantizationJob(
-        JobOptions options, CheckpointFolder source, QuantizationPlan plan, IReadOnlyList<string> sideFiles, IReadOnlyList<string> leftOut, ResourceEstimate estimate)
+        JobOptions options, CheckpointFolder source, QuantizationPlan plan, CalibrationRun? calibration, IReadOnlyList<string> sideFiles, IReadOnlyList<string> leftOut, ResourceEstimate estimate)
     {
         this.options = options;
         this.source = source;
+        this.calibration = calibration;
         this.sideFiles = sideFiles;
         Plan = plan;
         LeftOut = leftOut;
@@ -49,14 +54,20 @@ public sealed class QuantizationJob : IDisposable
     /// <summary>Files of the source that are not carried over: weights in other formats.</summary>
     public IReadOnlyList<string> LeftOut { get; }
 
-    /// <summary>Opens the source and plans; writes nothing.</summary>
+    /// <summary>What calibration will see; null without.</summary>
+    public CalibrationData? Samples => calibration?.Data;
+
+    /// <summary>Opens the source and plans, and reads the samples of a calibration; writes nothing.</summary>
+    /// <param name="options">What to do.</param>
+    /// <param name="cancellationToken">Stops reading samples.</param>
     /// <exception cref="Checkpoints.CheckpointException">The source is broken.</exception>
     /// <exception cref="RecipeException">The recipe does not fit.</exception>
-    /// <exception cref="RequestException">The source is already quantized.</exception>
-    public static QuantizationJob Prepare(JobOptions options)
+    /// <exception cref="RequestException">The source is already quantized, or a calibration is missing or cannot be as it is asked for.</exception>
+    public static QuantizationJob Prepare(JobOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         CheckpointFolder source = CheckpointFolder.Open(options.Model);
+        CalibrationRun? calibration = null;
         try
         {
             if (source.Config.IsQuantized)
@@ -67,15 +78,23 @@ public sealed class QuantizationJob : IDisposable
             ModuleTree modules = ModuleTree.Build(source.Config, source.Tensors, options.Model);
             QuantizationPlan plan = Planner.Create(
                 modules, source.Tensors, options.Recipe, new PlanOptions(options.AllowUnmatched, options.Fix), options.Model);
-            RequireInputRanges(plan, options);
+            RequireCalibration(plan, options);
             (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = SideFiles.List(source);
             carried = [.. carried.Where(file => file != Manifest.FileName)];
             long sideBytes = carried.Sum(file => new FileInfo(Path.Combine(options.Model, file)).Length);
             ResourceEstimate estimate = ResourceEstimate.Predict(plan, sideBytes, options.MaxShardBytes, options.Threads);
-            return new QuantizationJob(options, source, plan, carried, leftOut, estimate);
+            if (options.Calibration is { } wanted)
+            {
+                estimate.CheckMemory(options.MaxMemoryBytes, options.Threads);
+                calibration = CalibrationRun.Open(options.Model, plan, wanted, options.Threads, options.MaxMemoryBytes - ResourceEstimate.FixedBytes(plan), cancellationToken);
+                estimate = estimate.With(calibration.Needs, plan);
+            }
+
+            return new QuantizationJob(options, source, plan, calibration, carried, leftOut, estimate);
         }
         catch
         {
+            calibration?.Dispose();
             source.Dispose();
             throw;
         }
@@ -85,11 +104,18 @@ public sealed class QuantizationJob : IDisposable
     /// <param name="progress">Told after each read; called from another thread.</param>
     /// <param name="cancellationToken">Stops the job; it can be resumed.</param>
     /// <returns>The manifest of the result.</returns>
+    public Manifest Run(IProgress<JobProgress>? progress, CancellationToken cancellationToken) => Run(progress, null, cancellationToken);
+
+    /// <summary>Does the work.</summary>
+    /// <param name="progress">Told after each read; called from another thread.</param>
+    /// <param name="calibrationProgress">Told after each batch of calibration samples, which comes first.</param>
+    /// <param name="cancellationToken">Stops the job; it can be resumed.</param>
+    /// <returns>The manifest of the result.</returns>
     /// <exception cref="RequestException">The output exists, lies in the source, or belongs to another job.</exception>
     /// <exception cref="JobException">No space, no permission, or another process at work.</exception>
     /// <exception cref="Checkpoints.CheckpointException">The source turned out broken or changed.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public Manifest Run(IProgress<JobProgress>? progress, CancellationToken cancellationToken)
+    public Manifest Run(IProgress<JobProgress>? progress, IProgress<CalibrationProgress>? calibrationProgress, CancellationToken cancellationToken)
     {
         CheckRequest();
         WorkFolder work = new(options.Output);
@@ -104,43 +130,59 @@ public sealed class QuantizationJob : IDisposable
             CheckFinishedSources(journal);
             IReadOnlyList<Shard<PlanRow>> shards = Plan.Shards(options.MaxShardBytes);
             int finished = FinishedShards(journal, shards, work.Output);
-            WeightRanges ranges = MeasureRanges(shards, finished, cancellationToken);
-            ReadSchedule schedule = new(
-                source.Files, shards, finished, journal.Sources.Select(entry => entry.Digest.File).ToHashSet(StringComparer.Ordinal));
-            new TensorPipeline(schedule, work.Output, options.Encoder, ranges, journal, progress).Run(options.Threads, cancellationToken);
-            Manifest manifest = Finish(work.Output, journal, shards, cancellationToken);
+            Manifest manifest;
+            using (CalibratedWeights? calibrated = calibration?.Run(work.Calibration, calibrationProgress, cancellationToken))
+            {
+                if (calibrated is not null)
+                {
+                    journal.Continue(calibrated.Digest);
+                }
+
+                WeightRanges ranges = MeasureRanges(shards, finished, calibrated, cancellationToken);
+                ReadSchedule schedule = new(
+                    source.Files, shards, finished, journal.Sources.Select(entry => entry.Digest.File).ToHashSet(StringComparer.Ordinal));
+                new TensorPipeline(schedule, work.Output, options.Encoder, ranges, calibrated, journal, progress).Run(options.Threads, cancellationToken);
+                manifest = Finish(work.Output, journal, shards, calibrated, cancellationToken);
+            }
+
             work.Publish(journal);
             return manifest;
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => source.Dispose();
-
-    /// <summary>Quantized inputs need a global scale, which only calibration can tell.</summary>
-    private static void RequireInputRanges(QuantizationPlan plan, JobOptions options)
+    public void Dispose()
     {
-        string[] missing = [.. plan.Rows.Where(row => row.Group?.Storage.HasInputGlobalScale == true && options.InputRanges?.ContainsKey(row.Module.Name) != true).Select(row => row.Module.Name)];
-        if (missing.Length > 0)
+        calibration?.Dispose();
+        source.Dispose();
+    }
+
+    /// <summary>Quantized inputs need a global scale, which only calibration can tell, of Linears that it goes through.</summary>
+    private static void RequireCalibration(QuantizationPlan plan, JobOptions options)
+    {
+        if (options.Recipe.Method is { } method and not CalibrationMethod.Rtn && options.Calibration is null)
         {
-            throw new RequestException(
-                $"{options.Recipe.Source} quantizes activations to NVFP4 with a scale that follows from their range, which calibration has not told for {missing.Length} Linears ({missing[0]}, ...). Use nvfp4a16, which leaves activations exact, or give calibration data.");
+            throw new RequestException($"{options.Recipe.Source} fits weights by {CalibrationMethods.NameOf(method)}, which needs calibration samples. Give them with --calibration.");
         }
 
-        foreach ((string module, float largest) in options.InputRanges ?? new Dictionary<string, float>())
+        PlanRow[] needing = [.. plan.Rows.Where(row => row.Group?.Storage.HasInputGlobalScale == true)];
+        if (needing.Length > 0 && options.Calibration is null)
         {
-            if (!(largest >= 0) || !float.IsFinite(largest))
-            {
-                throw new RequestException($"calibration says that the largest input of {module} is {largest}; it must be a finite number. Calibrate again.");
-            }
+            throw new RequestException(
+                $"{options.Recipe.Source} quantizes the inputs of {needing.Length} Linears ({needing[0].Module.Name}, ...) to NVFP4 with a scale that follows from their range, which only calibration samples tell. Give samples with --calibration, or use nvfp4a16, which leaves inputs exact.");
+        }
+
+        if (Array.Find(needing, row => LinearName.LayerOf(row.Module.Name) is null || row.Module.Part != ModelPart.Decoder) is { } unseen)
+        {
+            throw new RequestException($"{options.Recipe.Source} quantizes the inputs of '{unseen.Module.Name}' to NVFP4, but calibration goes through the decoder's layers alone. Ignore it, or give it a scheme that leaves inputs exact.");
         }
     }
 
-    /// <summary>Reads what is still to be written with a global scale, and whatever shares it.</summary>
-    private WeightRanges MeasureRanges(IReadOnlyList<Shard<PlanRow>> shards, int finished, CancellationToken cancellationToken)
+    /// <summary>Reads what is still to be encoded with a global scale, and whatever shares it.</summary>
+    private WeightRanges MeasureRanges(IReadOnlyList<Shard<PlanRow>> shards, int finished, CalibratedWeights? calibrated, CancellationToken cancellationToken)
     {
-        HashSet<string> wanted = [.. shards.Skip(finished).SelectMany(shard => shard.Units).Select(row => row.Fusion).OfType<string>()];
-        return WeightRanges.Measure(source.Files, Plan.Rows.Where(row => row.Fusion is { } fusion && wanted.Contains(fusion)), options.InputRanges, options.Threads, cancellationToken);
+        HashSet<string> wanted = [.. shards.Skip(finished).SelectMany(shard => shard.Units).Where(row => calibrated?.Holds(row) != true).Select(row => row.Fusion).OfType<string>()];
+        return WeightRanges.Measure(source.Files, Plan.Rows.Where(row => row.Fusion is { } fusion && wanted.Contains(fusion)), options.Threads, cancellationToken);
     }
 
     private void CheckRequest()
@@ -171,10 +213,7 @@ public sealed class QuantizationJob : IDisposable
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(options.Recipe, JobJson.Default.Recipe));
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(Options(), JobJson.Default.ManifestOptions));
-        foreach ((string module, float largest) in (options.InputRanges ?? new Dictionary<string, float>()).OrderBy(entry => entry.Key, StringComparer.Ordinal))
-        {
-            Add($"{module} {largest:R}\n");
-        }
+        Add($"{calibration?.Fingerprint}\n");
 
         hash.AppendData(source.Config.Text.Utf8);
         foreach (SafetensorsFile file in source.Files)
@@ -223,7 +262,7 @@ public sealed class QuantizationJob : IDisposable
         return finished.Count;
     }
 
-    private Manifest Finish(string output, Journal journal, IReadOnlyList<Shard<PlanRow>> shards, CancellationToken cancellationToken)
+    private Manifest Finish(string output, Journal journal, IReadOnlyList<Shard<PlanRow>> shards, CalibratedWeights? calibrated, CancellationToken cancellationToken)
     {
         List<FileDigest> from = [.. journal.Sources.Select(entry => entry.Digest)];
         foreach (string file in sideFiles)
@@ -247,7 +286,7 @@ public sealed class QuantizationJob : IDisposable
 
         (IReadOnlyList<CheckResult> checks, _) = PackageInspector.Inspect(output, options.Fix);
         ReadBack(output);
-        Manifest manifest = Describe(journal, from, Digests(output, journal), checks);
+        Manifest manifest = Describe(journal, calibrated, from, Digests(output, journal), checks);
         DurableFile.WriteAtomically(Path.Combine(output, Manifest.FileName), ManifestFile.Write(manifest));
         return ManifestFile.Load(Path.Combine(output, Manifest.FileName));
     }
@@ -300,15 +339,15 @@ public sealed class QuantizationJob : IDisposable
 
     private ManifestOptions Options() => new(options.Encoder, options.MaxShardBytes, options.Fix, options.AllowUnmatched);
 
-    private Manifest Describe(Journal journal, List<FileDigest> from, List<FileDigest> to, IReadOnlyList<CheckResult> checks)
+    private Manifest Describe(Journal journal, CalibratedWeights? calibrated, List<FileDigest> from, List<FileDigest> to, IReadOnlyList<CheckResult> checks)
     {
         Dictionary<string, PlanRow> rows = Plan.Rows.Where(row => row.IsEncoded).ToDictionary(row => row.Source.Name);
         List<TensorLoss> losses = [.. journal.Shards.SelectMany(shard => shard.Tensors)];
         QuantizationError total = losses.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Error);
-        QuantizationError? library = options.Encoder == WeightEncoder.Best
-            ? losses.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Library!.Value)
-            : null;
-        TensorReport overall = TensorReport.Create(string.Empty, string.Empty, 0, total, library);
+        TensorLoss[] compared = [.. losses.Where(loss => loss.Library is not null)];
+        double? gain = compared.Length == 0 ? null : TensorReport.Gain(
+            compared.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Error), compared.Aggregate(default(QuantizationError), (sum, loss) => sum + loss.Library!.Value));
+        TensorReport overall = TensorReport.Create(string.Empty, string.Empty, 0, total, null);
         return new Manifest
         {
             Format = Manifest.CurrentFormat,
@@ -316,16 +355,20 @@ public sealed class QuantizationJob : IDisposable
             ModelType = source.Config.ModelType,
             Recipe = options.Recipe,
             Options = Options(),
+            Calibration = calibrated is null ? null : calibration!.Describe(calibrated),
             Totals = new ManifestTotals(
-                Plan.Rows.Count, Plan.EncodedModules, Plan.BytesBefore, Plan.BytesAfter, overall.RelativeRmse, overall.SnrDb, overall.GainDb),
+                Plan.Rows.Count, Plan.EncodedModules, Plan.BytesBefore, Plan.BytesAfter, overall.RelativeRmse, overall.SnrDb, gain),
             Checks = checks,
             Warnings = Plan.Warnings,
             LeftOut = LeftOut,
             Source = [.. from.OrderBy(file => file.File, StringComparer.Ordinal)],
             Output = to,
             Tensors = [.. losses.Select(loss => TensorReport.Create(
-                loss.Name, rows[loss.Name].Group!.Storage.ToString(), rows[loss.Name].BytesAfter, loss.Error, loss.Library))],
+                loss.Name, rows[loss.Name].Group!.Storage.ToString(), rows[loss.Name].BytesAfter, loss.Error, loss.Library) with { Outputs = OutputsOf(rows[loss.Name]) })],
             Digest = string.Empty,
         };
+
+        OutputReport? OutputsOf(PlanRow row) =>
+            calibrated?.Holds(row) == true ? calibrated.LossOf(row.Source.Name) is { } loss ? new OutputReport(loss.RelativeError, loss.GainDb) : new OutputReport(null, null) : null;
     }
 }

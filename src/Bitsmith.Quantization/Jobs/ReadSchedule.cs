@@ -75,7 +75,7 @@ internal sealed record ReadSchedule(
             int bytes = (int)Math.Min(cut.BytesPerChunk, tensor.Bytes - offset);
             bool last = chunk == cut.Count - 1;
             yield return new ReadStep(
-                file, tensor.Offset + offset, bytes, row, chunk * cut.RowsPerChunk, row.IsEncoded ? (int)(bytes / rowBytes) : 0,
+                file, tensor.Offset + offset, bytes, row, offset, chunk * cut.RowsPerChunk, row.IsEncoded ? (int)(bytes / rowBytes) : 0,
                 hash, last, false, last ? endsShard : -1);
         }
     }
@@ -85,7 +85,7 @@ internal sealed record ReadSchedule(
         do
         {
             int bytes = (int)Math.Min(length, ChunkPlan.TargetBytes);
-            yield return new ReadStep(file, offset, bytes, null, 0, 0, true, false, false, -1);
+            yield return new ReadStep(file, offset, bytes, null, 0, 0, 0, true, false, false, -1);
             offset += bytes;
             length -= bytes;
         }

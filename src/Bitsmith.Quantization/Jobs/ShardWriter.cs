@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Calibration.Weights;
+using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Tensors.Formats;
 using Microsoft.Win32.SafeHandles;
@@ -15,6 +17,7 @@ internal sealed class ShardWriter : IDisposable
     private readonly string path;
     private readonly SafetensorsLayout layout;
     private readonly WeightRanges ranges;
+    private readonly CalibratedWeights? calibrated;
     private readonly BlockingCollection<Written> written;
     private readonly SafeFileHandle handle;
     private readonly List<TensorLoss> losses = [];
@@ -24,11 +27,12 @@ internal sealed class ShardWriter : IDisposable
     private long position;
     private bool handedOver;
 
-    public ShardWriter(string folder, Shard<PlanRow> shard, WeightRanges ranges, BlockingCollection<Written> written)
+    public ShardWriter(string folder, Shard<PlanRow> shard, WeightRanges ranges, CalibratedWeights? calibrated, BlockingCollection<Written> written)
     {
         path = Path.Combine(folder, shard.FileName);
         layout = Layout(shard);
         this.ranges = ranges;
+        this.calibrated = calibrated;
         this.written = written;
 
         // Reserving the length makes a full disk show before the work, not after it.
@@ -43,7 +47,7 @@ internal sealed class ShardWriter : IDisposable
     public void Write(Chunk chunk)
     {
         PlanRow row = chunk.Step.Row!;
-        ReadOnlyMemory<byte> data = row.IsEncoded ? chunk.Codes : chunk.InputMemory;
+        ReadOnlyMemory<byte> data = chunk.Result;
         Append(data);
         if (row.IsEncoded)
         {
@@ -55,7 +59,8 @@ internal sealed class ShardWriter : IDisposable
         written.Add(new Written(data, chunk, null));
         if (endsWeight)
         {
-            foreach (ReadOnlyMemory<byte> rest in (ReadOnlyMemory<byte>[])[scales.AsMemory(0, scaleBytes), row.Group!.Storage.Constants(row.Source, ranges.Of(row))])
+            byte[] constants = calibrated?.Holds(row) == true ? calibrated.Constants(row) : row.Group!.Storage.Constants(row.Source, new GlobalScales(ranges.Of(row), 1));
+            foreach (ReadOnlyMemory<byte> rest in (ReadOnlyMemory<byte>[])[scales.AsMemory(0, scaleBytes), constants])
             {
                 Append(rest);
                 written.Add(new Written(rest, null, null));

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Safetensors;
+using Bitsmith.Quantization.Calibration.Weights;
 using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Planning;
@@ -13,7 +14,7 @@ namespace Bitsmith.Quantization.Jobs;
 
 /// <summary>
 /// Streams the source through five stages, each on its own threads: read, hash the source, encode, write, hash the result. A fixed pool of chunks
-/// bounds memory. Files are written front to back; the order of everything but encoding is that of the source.
+/// bounds memory. Files are written front to back; the order of everything but encoding is that of the source. What calibration has made takes the place of encoding.
 /// </summary>
 /// <remarks>
 /// The source is read through the file interface, not mapped: a file that shrinks under a mapping kills the process, here it is an error; and resident memory
@@ -25,6 +26,7 @@ internal sealed class TensorPipeline
     private readonly string output;
     private readonly WeightEncoder encoder;
     private readonly WeightRanges ranges;
+    private readonly CalibratedWeights? calibrated;
     private readonly Journal journal;
     private readonly IProgress<JobProgress>? progress;
     private readonly long totalBytes;
@@ -38,12 +40,13 @@ internal sealed class TensorPipeline
     private readonly SourcePrefix? expectedPrefix;
 
     public TensorPipeline(
-        ReadSchedule schedule, string output, WeightEncoder encoder, WeightRanges ranges, Journal journal, IProgress<JobProgress>? progress)
+        ReadSchedule schedule, string output, WeightEncoder encoder, WeightRanges ranges, CalibratedWeights? calibrated, Journal journal, IProgress<JobProgress>? progress)
     {
         this.schedule = schedule;
         this.output = output;
         this.encoder = encoder;
         this.ranges = ranges;
+        this.calibrated = calibrated;
         this.journal = journal;
         this.progress = progress;
         totalBytes = schedule.Files.Sum(file => file.Length);
@@ -92,7 +95,7 @@ internal sealed class TensorPipeline
             if (step.Row is not null)
             {
                 toWrite.Add(chunk, token);
-                if (step.Row.IsEncoded)
+                if (step.Row.IsEncoded || calibrated?.Holds(step.Row) == true)
                 {
                     toEncode.Add(chunk, token);
                 }
@@ -157,27 +160,65 @@ internal sealed class TensorPipeline
     {
         foreach (Chunk chunk in toEncode.GetConsumingEnumerable(token))
         {
-            ReadStep step = chunk.Step;
-            PlanRow row = step.Row!;
-            StorageFormat format = row.Group!.Storage;
-            int gridRows = format.Block.GridOf(step.Rows, 1).Rows;
-            chunk.Prepare(BytesOf(row.Outputs[0], row.Source.Shape[0], step.Rows), BytesOf(row.Outputs[1], row.Outputs[1].Shape[0], gridRows), gridRows, encoder == WeightEncoder.Best);
-            try
+            if (calibrated?.Holds(chunk.Step.Row!) == true)
             {
-                format.Encode(
-                    encoder, row.Source.Type, chunk.Input, step.Rows, ColumnWeights.Of([], (int)row.Source.Shape[1]), ranges.Of(row).Weight,
-                    chunk.Codes.Span, chunk.Scales.Span, chunk.Errors.Span, chunk.LibraryErrors.Span);
+                Take(chunk, calibrated);
             }
-            catch (NonFiniteWeightException problem)
+            else
             {
-                throw new CheckpointException(
-                    schedule.Files[step.File].Path,
-                    $"tensor '{row.Source.Name}': the weight at row {step.FirstRow + problem.Row}, column {problem.Column} is {problem.Value}. {format.Name} needs finite weights; the checkpoint is damaged, or ignore {row.Module.Name}.",
-                    problem);
+                Encode(chunk);
             }
 
             chunk.Encoded.Set();
         }
+    }
+
+    private void Encode(Chunk chunk)
+    {
+        ReadStep step = chunk.Step;
+        PlanRow row = step.Row!;
+        StorageFormat format = row.Group!.Storage;
+        int gridRows = format.Block.GridOf(step.Rows, 1).Rows;
+        chunk.Prepare(BytesOf(row.Outputs[0], row.Source.Shape[0], step.Rows), BytesOf(row.Outputs[1], row.Outputs[1].Shape[0], gridRows), gridRows, encoder == WeightEncoder.Best);
+        try
+        {
+            format.Encode(
+                encoder, row.Source.Type, chunk.Input, step.Rows, ColumnWeights.Of([], (int)row.Source.Shape[1]), ranges.Of(row),
+                chunk.Codes.Span, chunk.Scales.Span, chunk.Errors.Span, chunk.LibraryErrors.Span);
+        }
+        catch (NonFiniteWeightException problem)
+        {
+            throw new CheckpointException(
+                schedule.Files[step.File].Path,
+                $"tensor '{row.Source.Name}': the weight at row {step.FirstRow + problem.Row}, column {problem.Column} is {problem.Value}. {format.Name} needs finite weights; the checkpoint is damaged, or ignore {row.Module.Name}.",
+                problem);
+        }
+    }
+
+    /// <summary>Takes what calibration made in the place of the input, and measures how far encoded weights are from it.</summary>
+    private static void Take(Chunk chunk, CalibratedWeights calibrated)
+    {
+        ReadStep step = chunk.Step;
+        PlanRow row = step.Row!;
+        if (row.Group?.Storage is not { } format)
+        {
+            chunk.Prepare(step.Bytes, 0, 0, withLibrary: false);
+            calibrated.Read(row.Source.Name, step.Start, chunk.Codes.Span);
+            return;
+        }
+
+        (TensorInfo codes, TensorInfo scales) = (row.Outputs[0], row.Outputs[1]);
+        int columns = (int)row.Source.Shape[1], gridRows = format.Block.GridOf(step.Rows, 1).Rows;
+        chunk.Prepare(BytesOf(codes, row.Source.Shape[0], step.Rows), BytesOf(scales, scales.Shape[0], gridRows), 1, withLibrary: false);
+        calibrated.Read(codes.Name, codes.Bytes / row.Source.Shape[0] * step.FirstRow, chunk.Codes.Span);
+        calibrated.Read(scales.Name, scales.Bytes / scales.Shape[0] * (step.FirstRow / format.Block.Rows), chunk.Scales.Span);
+        float globalScale = format.HasGlobalScale ? BitConverter.ToSingle(calibrated.Constants(row)) : 1;
+        if (format.WhyWrong(row.Source.Type, [], columns, [], chunk.Scales.Span, globalScale, step.FirstRow) is { } problem)
+        {
+            throw new JobException($"calibration of '{row.Source.Name}': {problem}. This is a bug in Bitsmith.");
+        }
+
+        chunk.Errors.Span[0] = format.Measure(row.Source.Type, chunk.Input, chunk.Codes.Span, chunk.Scales.Span, step.Rows, columns, globalScale);
     }
 
     /// <summary>Bytes of some rows of an output.</summary>
@@ -191,7 +232,7 @@ internal sealed class TensorPipeline
             int index = schedule.FinishedShards;
             foreach (Chunk chunk in toWrite.GetConsumingEnumerable(token))
             {
-                shard ??= new ShardWriter(output, schedule.Shards[index], ranges, toFinish);
+                shard ??= new ShardWriter(output, schedule.Shards[index], ranges, calibrated, toFinish);
                 chunk.Encoded.Wait(token);
                 bool ends = chunk.Step.EndsShard >= 0; // read now: once written, the chunk may be reused
                 shard.Write(chunk);

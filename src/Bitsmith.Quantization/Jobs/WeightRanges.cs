@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using Bitsmith.Checkpoints;
 using Bitsmith.Checkpoints.Safetensors;
-using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Tensors.ElementTypes;
 using Bitsmith.Tensors.Formats;
@@ -16,21 +15,15 @@ namespace Bitsmith.Quantization.Jobs;
 internal sealed class WeightRanges
 {
     private readonly ConcurrentDictionary<string, float> largest = new(StringComparer.Ordinal);
-    private readonly IReadOnlyDictionary<string, float>? inputs;
-
-    private WeightRanges(IReadOnlyDictionary<string, float>? inputs) => this.inputs = inputs;
-
     /// <summary>Reads the weights.</summary>
     /// <param name="files">The source.</param>
     /// <param name="rows">The rows of the plan that are still to be written, and all others that share scales with them.</param>
-    /// <param name="inputs">The largest magnitude of each module's input, where the scheme needs it.</param>
     /// <param name="threads">Threads; each holds a chunk.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <exception cref="CheckpointException">A weight is NaN or infinite.</exception>
-    public static WeightRanges Measure(
-        IReadOnlyList<SafetensorsFile> files, IEnumerable<PlanRow> rows, IReadOnlyDictionary<string, float>? inputs, int threads, CancellationToken cancellationToken)
+    public static WeightRanges Measure(IReadOnlyList<SafetensorsFile> files, IEnumerable<PlanRow> rows, int threads, CancellationToken cancellationToken)
     {
-        WeightRanges ranges = new(inputs);
+        WeightRanges ranges = new();
         Dictionary<string, (SafetensorsFile File, StoredTensor Tensor)> places = files
             .SelectMany(file => file.Header.Tensors.Select(tensor => (tensor.Name, (file, tensor)))).ToDictionary(StringComparer.Ordinal);
         try
@@ -56,10 +49,8 @@ internal sealed class WeightRanges
         return ranges;
     }
 
-    /// <summary>The global scales of a row.</summary>
-    public GlobalScales Of(PlanRow row) => new(
-        row.Fusion is null ? 1 : NvFp4Group.LibraryGlobalScale(row.Source.Type, largest[row.Fusion]),
-        row.Group!.Storage.HasInputGlobalScale ? NvFp4Group.LibraryGlobalScale(row.Source.Type, inputs![row.Module.Name]) : 1);
+    /// <summary>The global scale of a row; 1 where its format has none.</summary>
+    public float Of(PlanRow row) => row.Fusion is null ? 1 : NvFp4Group.LibraryGlobalScale(row.Source.Type, largest[row.Fusion]);
 
     private static float LargestOf(SafetensorsFile file, StoredTensor tensor, PlanRow row, byte[] buffer, CancellationToken cancellationToken)
     {

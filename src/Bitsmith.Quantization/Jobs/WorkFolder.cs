@@ -26,16 +26,18 @@ internal sealed class WorkFolder
 
     public string Output => Path.Combine(root, "output");
 
+    /// <summary>Where calibration works, for jobs that have one.</summary>
+    public string Calibration => Path.Combine(root, "calibration");
+
     private string Parent => Path.GetDirectoryName(root)!;
 
     private bool Exists => Directory.Exists(root);
 
     private string Replaced => Path.Combine(root, "replaced");
 
-    /// <summary>Bytes that already lie in the output.</summary>
-    private long UsedBytes => Directory.Exists(Output)
-        ? Directory.EnumerateFiles(Output, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length)
-        : 0;
+    /// <summary>Bytes that the job has written already.</summary>
+    private long UsedBytes => new[] { Output, Calibration }.Where(Directory.Exists)
+        .SelectMany(folder => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)).Sum(file => new FileInfo(file).Length);
 
     /// <summary>The result, or a file of it, where one stands under its final name.</summary>
     private string? Existing => files is null

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Bitsmith.Quantization.Packaging;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.Formats;
@@ -30,6 +31,10 @@ public sealed record Manifest
 
     /// <summary>The options that decide the bytes.</summary>
     public required ManifestOptions Options { get; init; }
+
+    /// <summary>How it was calibrated; null where only the weights were looked at.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ManifestCalibration? Calibration { get; init; }
 
     /// <summary>Totals.</summary>
     public required ManifestTotals Totals { get; init; }
@@ -70,7 +75,7 @@ public sealed record ManifestOptions(WeightEncoder Encoder, long MaxShardBytes, 
 /// <param name="BytesAfter">Tensor bytes of the result.</param>
 /// <param name="RelativeRmse">Over all encoded weights together.</param>
 /// <param name="SnrDb">Signal to noise ratio in dB over all encoded weights together; null where nothing was lost.</param>
-/// <param name="GainDb">With the encoder <c>best</c>: dB gained over the library's encoder.</param>
+/// <param name="GainDb">With the encoder <c>best</c>: dB gained over the library's encoder, over all weights that calibration did not fit.</param>
 public sealed record ManifestTotals(
     int Tensors, int EncodedLinears, long BytesBefore, long BytesAfter, double? RelativeRmse, double? SnrDb, double? GainDb);
 
@@ -88,8 +93,10 @@ public sealed record FileDigest(string File, long Bytes, string Sha256);
 /// <param name="MaxAbsError">Largest absolute error.</param>
 /// <param name="SnrDb">Signal to noise ratio in dB; null where nothing was lost.</param>
 /// <param name="GainDb">With the encoder <c>best</c>: dB gained over the library's encoder.</param>
+/// <param name="Outputs">Where calibration fitted it: what its outputs lost. The weight's own error is then no measure: it holds what makes good the errors of other weights, and scales that were folded.</param>
 public sealed record TensorReport(
-    string Name, string Format, long Bytes, double? RelativeRmse, double? MaxAbsError, double? SnrDb, double? GainDb)
+    string Name, string Format, long Bytes, double? RelativeRmse, double? MaxAbsError, double? SnrDb, double? GainDb,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] OutputReport? Outputs = null)
 {
     /// <summary>Sums up an error.</summary>
     public static TensorReport Create(string name, string format, long bytes, QuantizationError error, QuantizationError? library) => new(

@@ -1,3 +1,4 @@
+using Bitsmith.Quantization.Calibration;
 using Bitsmith.Quantization.Jobs;
 
 namespace Bitsmith.Quantization.Planning;
@@ -47,6 +48,21 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
             steps.Layouts.Count);
     }
 
+    /// <summary>Memory that a job takes whatever it does.</summary>
+    internal static long FixedBytes(QuantizationPlan plan) => RuntimeBytes + (plan.Rows.Count * BytesPerTensor);
+
+    /// <summary>Adds what calibration takes, which comes first: it leaves a copy of what it makes beside the result.</summary>
+    internal ResourceEstimate With(CalibrationNeeds needs, QuantizationPlan plan)
+    {
+        long made = plan.Rows.Where(row => row.IsEncoded).Sum(row => row.BytesAfter);
+        return this with
+        {
+            PeakMemoryBytes = Math.Max(PeakMemoryBytes, FixedBytes(plan) + needs.PeakBytes),
+            DiskBytes = made + Math.Max(DiskBytes, 2 * needs.HiddenStateBytes),
+            ReadBytes = ReadBytes + plan.BytesBefore,
+        };
+    }
+
     /// <summary>Predicts from the plan.</summary>
     /// <param name="plan">The plan.</param>
     /// <param name="sideFileBytes">Bytes of the side files that are copied.</param>
@@ -65,7 +81,7 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
         long pool = ChunkPlan.PoolSize(threads) * (chunk + (chunk / 2));
         long text = plan.Rows.Count * TextBytesPerTensor;
         return new ResourceEstimate(
-            RuntimeBytes + pool + (2 * scales) + (plan.Rows.Count * BytesPerTensor),
+            FixedBytes(plan) + pool + (2 * scales),
             plan.BytesAfter + sideFileBytes + text + (1 << 20),
             plan.BytesBefore + plan.Rows.Where(row => row.Fusion is not null).Sum(row => row.Source.Bytes) + sideFileBytes,
             plan.Shards(maxShardBytes).Count);

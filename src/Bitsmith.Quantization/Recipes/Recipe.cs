@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Bitsmith.Checkpoints.CompressedTensors;
+using Bitsmith.Quantization.Calibration.Weights;
 using Bitsmith.Quantization.Formats;
 using Bitsmith.Tensors.Formats;
 
@@ -15,6 +16,10 @@ public sealed record Recipe(string Source, IReadOnlyList<RecipeGroup> Groups, IR
     /// True for a preset: it ignores what no client expects quantized (output head, vision tower), as far as the checkpoint has it.
     /// </summary>
     public bool IsPreset { get; init; }
+
+    /// <summary>How weights are fitted to calibration samples, where the recipe says it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public CalibrationMethod? Method { get; init; }
 
     /// <summary>How scales and codes are chosen where nothing is said: as the library does where only FP8 blocks are written, else by search.</summary>
     [JsonIgnore]

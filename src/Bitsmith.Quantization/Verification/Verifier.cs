@@ -41,7 +41,7 @@ public sealed record VerificationReport(
 
 /// <summary>
 /// Verifies a quantized folder (a GGUF file: <see cref="GgufVerifier"/>): hashes of every file (where it has a bitsmith.json), structure, packaging checks; and against the base model every tensor's presence, type, shape and
-/// content (kept ones equal, encoded ones within the format's bound).
+/// content (kept ones equal, encoded ones within the format's bound; of those that bitsmith.json says calibration fitted, that they are well formed).
 /// </summary>
 public static class Verifier
 {
@@ -78,7 +78,7 @@ public static class Verifier
 
             if (baseModel is not null)
             {
-                compared = CompareWithBase(folder, baseModel, findings, threads, progress, cancellationToken);
+                compared = CompareWithBase(folder, baseModel, CalibratedIn(manifest), findings, threads, progress, cancellationToken);
             }
         }
         catch (CheckpointException problem) when (baseModel is null || !problem.Path.StartsWith(baseModel, StringComparison.Ordinal))
@@ -114,6 +114,10 @@ public static class Verifier
         }
     }
 
+    /// <summary>Tensors of the base model that calibration fitted or changed, so that they cannot be compared with it.</summary>
+    private static HashSet<string> CalibratedIn(Manifest? manifest) =>
+        [.. manifest?.Calibration?.Changed ?? [], .. (manifest?.Tensors ?? []).Where(tensor => tensor.Outputs is not null).Select(tensor => tensor.Name)];
+
     private static int CompareHashes(
         string folder, Manifest manifest, ConcurrentQueue<Finding> findings, int threads, CancellationToken cancellationToken)
     {
@@ -129,7 +133,7 @@ public static class Verifier
     }
 
     private static int CompareWithBase(
-        string folder, string baseModel, ConcurrentQueue<Finding> findings, int threads, IProgress<JobProgress>? progress, CancellationToken cancellationToken)
+        string folder, string baseModel, IReadOnlySet<string> calibrated, ConcurrentQueue<Finding> findings, int threads, IProgress<JobProgress>? progress, CancellationToken cancellationToken)
     {
         using CheckpointFolder source = CheckpointFolder.Open(baseModel);
         using CheckpointFolder result = CheckpointFolder.Open(folder);
@@ -139,7 +143,7 @@ public static class Verifier
         QuantizationPlan plan = Planner.Create(
             modules, source.Tensors, Package.RecipeOf(config, configPath), new PlanOptions(AllowUnmatched: true), configPath);
 
-        TensorComparison comparison = new(source, result, findings);
+        TensorComparison comparison = new(source, result, calibrated, findings);
         Dictionary<string, StoredTensor> found = result.Tensors.ToDictionary(tensor => tensor.Name);
         List<PlanRow> comparable = [];
         foreach (PlanRow row in plan.Rows)

@@ -82,11 +82,11 @@ public sealed class CalibrationPipelineTests : IDisposable
         Assert.Equal(once, Bytes(Routed, options => options with { BatchTokens = 70 }, threads: 3));
         using CalibrationStatistics statistics = new(Routed);
         using CalibrationPipeline whole = Prepare(statistics, options => options);
-        long spilled = whole.PeakBytes - whole.HiddenStateBytes;
-        Assert.True(whole.HiddenStatesInMemory);
+        long spilled = whole.Needs.PeakBytes - whole.Needs.HiddenStateBytes;
+        Assert.True(whole.Needs.InMemory);
         whole.Complete();
         using CalibrationPipeline small = Prepare(statistics, options => options with { MaxMemoryBytes = spilled });
-        Assert.False(small.HiddenStatesInMemory);
+        Assert.False(small.Needs.InMemory);
         small.Complete();
         Assert.Equal(once, Bytes(Routed, options => options with { MaxMemoryBytes = spilled }));
         Assert.Contains("are too few", Assert.Throws<RequestException>(() => Prepare(statistics, options => options with { MaxMemoryBytes = 1000 })).Message, StringComparison.Ordinal);
@@ -268,7 +268,7 @@ public sealed class CalibrationPipelineTests : IDisposable
     {
         using CalibrationStatistics statistics = new(settings);
         using CalibrationPipeline pipeline = Prepare(statistics, options => options with { WorkFolder = Work + "0", Force = true });
-        return pipeline.PeakBytes - pipeline.HiddenStateBytes;
+        return pipeline.Needs.PeakBytes - pipeline.Needs.HiddenStateBytes;
     }
 
     private CalibrationPipeline Prepare(ILayerCalibration calibration, Func<PipelineOptions, PipelineOptions> change, int threads = 2) =>

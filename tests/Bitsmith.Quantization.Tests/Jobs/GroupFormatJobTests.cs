@@ -96,7 +96,7 @@ public sealed class GroupFormatJobTests
         {
             using CancellationTokenSource stop = new();
             int reports = 0, last = seen;
-            using QuantizationJob job = QuantizationJob.Prepare(again);
+            using QuantizationJob job = QuantizationJob.Prepare(again, TestContext.Current.CancellationToken);
             try
             {
                 job.Run(new Report(() => Interrupt(ref reports, last, stop)), stop.Token);
@@ -184,31 +184,15 @@ public sealed class GroupFormatJobTests
     }
 
     [Fact]
-    public void Activations_in_NVFP4_need_their_range_and_get_their_global_scale_from_it()
-    {
-        using TestCheckpoint checkpoint = TestCheckpoint.Dense();
-        JobOptions options = checkpoint.Options("nvfp4");
-        Assert.Contains("nvfp4a16", Assert.Throws<RequestException>(() => QuantizationJob.Prepare(options)).Message, StringComparison.Ordinal);
-
-        string[] modules = [.. checkpoint.Modules().Modules.Where(module => module.ClassName == "Linear").Select(module => module.Name)];
-        checkpoint.Quantize(options with { InputRanges = modules.Select((name, i) => (name, 1.5f + i)).ToDictionary() });
-        using CheckpointFolder result = CheckpointFolder.Open(checkpoint.Output);
-        Dictionary<string, byte[]> written = Contents(result);
-        int index = Array.IndexOf(modules, "model.layers.1.self_attn.v_proj");
-        Assert.Equal(NvFp4Group.LibraryGlobalScale(ElementType.BF16, 1.5f + index), BitConverter.ToSingle(written["model.layers.1.self_attn.v_proj.input_global_scale"]));
-        Assert.Throws<RequestException>(() => QuantizationJob.Prepare(options with { InputRanges = modules.ToDictionary(name => name, _ => float.NaN) }));
-    }
-
-    [Fact]
     public void A_weight_that_groups_do_not_divide_is_refused_or_kept_with_fix()
     {
         using TestCheckpoint checkpoint = TestCheckpoint.Dense();
         JobOptions options = checkpoint.Options("w4a16");
-        RecipeException refusal = Assert.Throws<RecipeException>(() => QuantizationJob.Prepare(options));
+        RecipeException refusal = Assert.Throws<RecipeException>(() => QuantizationJob.Prepare(options, TestContext.Current.CancellationToken));
         Assert.Contains("416 input features do not divide into groups of 128", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("model.layers.0.mlp.down_proj", refusal.Message, StringComparison.Ordinal);
 
-        using QuantizationJob job = QuantizationJob.Prepare(options with { Fix = true });
+        using QuantizationJob job = QuantizationJob.Prepare(options with { Fix = true }, TestContext.Current.CancellationToken);
         Assert.Equal(10, job.Plan.EncodedModules);
         Assert.All(job.Plan.Rows.Where(row => row.Source.Name.Contains("down_proj", StringComparison.Ordinal)), row => Assert.StartsWith("fix:", row.Rule, StringComparison.Ordinal));
     }

@@ -166,7 +166,7 @@ public sealed class ResumeTests
     {
         using TestCheckpoint checkpoint = TestCheckpoint.Dense();
         JobOptions options = Sharded(checkpoint);
-        using QuantizationJob job = QuantizationJob.Prepare(options);
+        using QuantizationJob job = QuantizationJob.Prepare(options, TestContext.Current.CancellationToken);
         using (FileStream file = new(checkpoint.PathOf("model.safetensors"), FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {
             file.SetLength(file.Length / 2);

@@ -1,4 +1,5 @@
 using Bitsmith.Checkpoints.CompressedTensors;
+using Bitsmith.Quantization.Calibration.Weights;
 using Bitsmith.Quantization.Recipes;
 using Bitsmith.Tensors.Formats;
 
@@ -68,6 +69,70 @@ public sealed class RecipeYamlTests
     }
 
     [Fact]
+    public void The_NVFP4_recipe_is_the_preset_for_the_library()
+    {
+        Recipe recipe = RecipeYaml.Load(Path.Combine(AppContext.BaseDirectory, "recipes", "glm-4-9b-chat-nvfp4.yaml"));
+
+        Assert.Equal((Presets.Get("nvfp4").Groups[0].Weights, Presets.Get("nvfp4").Groups[0].InputActivations), (recipe.Groups[0].Weights, Assert.Single(recipe.Groups).InputActivations));
+        Assert.Equal(["lm_head"], recipe.Ignore);
+        Assert.Null(recipe.Method);
+    }
+
+    [Fact]
+    public void The_AWQ_recipe_has_groups_of_32_and_can_have_others()
+    {
+        Recipe recipe = RecipeYaml.Load(Path.Combine(AppContext.BaseDirectory, "recipes", "glm-4.7-w4a16-awq.yaml"));
+
+        Assert.Equal(Presets.WithGroupSize(Presets.Get("w4a16"), 32).Groups[0].Weights, Assert.Single(recipe.Groups).Weights);
+        Assert.Equal(CalibrationMethod.Awq, recipe.Method);
+        Assert.Equal(["lm_head"], recipe.Ignore);
+        Assert.Equal(64, Presets.WithGroupSize(recipe, 64).Groups[0].Weights.GroupSize);
+    }
+
+    /// <remarks>The second is what llm-compressor itself writes beside a model that AWQ made, with GLM's mappings.</remarks>
+    [Theory]
+    [InlineData(CalibrationMethod.Awq, "AWQModifier: {scheme: W4A16, targets: [Linear], ignore: [lm_head]}")]
+    [InlineData(CalibrationMethod.Awq, """
+        default_stage:
+          default_modifiers:
+            AWQModifier:
+              config_groups:
+                group_0:
+                  targets: [Linear]
+                  weights: {num_bits: 4, type: int, symmetric: true, group_size: 128, strategy: group, block_structure: null, dynamic: false, actorder: null, scale_dtype: null, zp_dtype: null, observer: minmax, observer_kwargs: {}}
+                  input_activations: null
+                  output_activations: null
+                  format: null
+              targets: [Linear]
+              ignore: [lm_head]
+              mappings:
+              - smooth_layer: re:.*input_layernorm$
+                balance_layers: ['re:.*q_proj$', 're:.*k_proj$', 're:.*v_proj$']
+              - smooth_layer: re:.*v_proj$
+                balance_layers: ['re:.*o_proj$']
+              - smooth_layer: re:.*post_attention_layernorm$
+                balance_layers: ['re:.*mlp.gate$', 're:.*mlp.experts.*.gate_proj$', 're:.*mlp.experts.*.up_proj$']
+              - smooth_layer: re:.*up_proj$
+                balance_layers: ['re:.*down_proj$']
+              duo_scaling: true
+              n_grid: 20
+        """)]
+    [InlineData(CalibrationMethod.Awq, "s_stage: {m_modifiers: {AWQModifier: {duo_scaling: true, ignore: [lm_head]}, QuantizationModifier: {scheme: W4A16, ignore: [lm_head]}}}")]
+    [InlineData(CalibrationMethod.Gptq, "GPTQModifier: {scheme: W4A16, targets: Linear, ignore: lm_head, block_size: 128, dampening_frac: 0.01, actorder: static, offload_hessians: true}")]
+    [InlineData(CalibrationMethod.Gptq, "GPTQModifier: {ignore: [lm_head], config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, symmetric: true, strategy: group, group_size: 128, actorder: static}}}}")]
+    [InlineData(CalibrationMethod.AwqGptq, "s_stage: {m_modifiers: {AWQModifier: {}, GPTQModifier: {scheme: W4A16, ignore: [lm_head]}}}")]
+    [InlineData(null, "QuantizationModifier: {scheme: W4A16, ignore: [lm_head], kv_cache_scheme: null, config_groups: null}")]
+    public void Modifiers_name_the_method_that_fits_the_weights(CalibrationMethod? method, string yaml)
+    {
+        Recipe recipe = RecipeYaml.Parse(yaml, "r.yaml");
+
+        Assert.Equal(method, recipe.Method);
+        Assert.Equal(Presets.Get("w4a16").Groups[0].Weights, Assert.Single(recipe.Groups).Weights);
+        Assert.Equal(["Linear"], recipe.Groups[0].Targets);
+        Assert.Equal(["lm_head"], recipe.Ignore);
+    }
+
+    [Fact]
     public void The_group_size_of_a_preset_can_be_chosen_among_those_that_clients_read()
     {
         Assert.Equal(32, Presets.WithGroupSize(Presets.Get("w4a16"), 32).Groups[0].Weights.GroupSize);
@@ -77,8 +142,19 @@ public sealed class RecipeYamlTests
 
     [Theory]
     [InlineData("QuantizationModifier:\n  scheme: FP8_BLOCK\n  ignored: [lm_head]", "line 3", "ignored")]
-    [InlineData("GPTQModifier:\n  scheme: W4A16", "line 2", "GPTQModifier")]
-    [InlineData("s_stage:\n  m_modifiers:\n    AWQModifier: {}", "line 3", "AWQModifier")]
+    [InlineData("SmoothQuantModifier:\n  scheme: W4A16", "line 2", "GPTQModifier")]
+    [InlineData("s_stage:\n  m_modifiers:\n    SparseGPTModifier: {}", "line 3", "AWQModifier")]
+    [InlineData("s_stage:\n  m_modifiers:\n    AWQModifier: {}", "line 1", "no modifier that quantizes")]
+    [InlineData("QuantizationModifier: {scheme: W4A16}\nGPTQModifier: {scheme: W4A16}", "line 2", "2 modifiers that quantize")]
+    [InlineData("QuantizationModifier: {scheme: W4A16}\nAWQModifier: {}", "line 2", "in front")]
+    [InlineData("AWQModifier: {ignore: [lm_head]}\nQuantizationModifier: {scheme: W4A16}", "line 1", "ignore differs")]
+    [InlineData("GPTQModifier: {scheme: W4A16, dampening_frac: 0.1}", "line 1", "dampening_frac: Bitsmith does what 0.01 means")]
+    [InlineData("GPTQModifier: {scheme: W4A16, duo_scaling: true}", "line 1", "GPTQModifier.duo_scaling is not understood")]
+    [InlineData("QuantizationModifier: {scheme: W4A16, actorder: static}", "line 1", "QuantizationModifier.actorder is not understood")]
+    [InlineData("GPTQModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, strategy: group, group_size: 32, actorder: group}}}}", "line 1", "actorder")]
+    [InlineData("AWQModifier: {scheme: W4A16, duo_scaling: both}", "line 1", "duo_scaling")]
+    [InlineData("AWQModifier: {scheme: W4A16, mappings: [{smooth_layer: 're:.*fc1', balance_layers: ['re:.*fc2']}]}", "line 1", "none of a GLM model's")]
+    [InlineData("AWQModifier: {scheme: W4A16, mappings: [{smooth_layer: 're:.*input_layernorm$', balance_layers: ['re:.*q_proj$']}]}", "line 1", "leaves out 'post_attention_layernorm'")]
     [InlineData("QuantizationModifier:\n  scheme: W8A8", "scheme", "FP8_BLOCK")]
     [InlineData("QuantizationModifier:\n  targets: [Linear]", "line 2", "config_groups")]
     [InlineData("QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, strategy: group, group_size: 16}}}}", "group 0", "group_size 16")]

@@ -1,0 +1,47 @@
+using System.Text.Json;
+
+namespace Bitsmith.Cli.Tests;
+
+public sealed class CalibrationCommandTests
+{
+    [Fact]
+    public void Quantize_calibrates_says_what_that_gained_and_repeats_it_from_the_manifest_with_the_same_data_only()
+    {
+        using Shell shell = new();
+        string chats = Path.Combine(Path.GetDirectoryName(shell.Sample)!, "text", "chats.jsonl"), first = shell.PathOf("a"), second = shell.PathOf("b"), manifest = Path.Combine(first, "bitsmith.json");
+        string[] options = ["--calibration", chats, "--num-samples", "6", "--max-length", "48", "--seed", "7", "--propagate", "original"];
+        Assert.Equal(ExitCode.Done, shell.Run(["quantize", shell.Sample, "-o", first, "--scheme", "w4a16", "--group-size", "32", .. options]));
+        Assert.Contains("calibrated by gptq on 6 samples, 288 tokens of chats.jsonl", shell.Output, StringComparison.Ordinal);
+        Assert.Contains("6 samples of at most 48 tokens, seed 7", shell.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain(chats, File.ReadAllText(manifest), StringComparison.Ordinal);
+        JsonElement calibration = JsonDocument.Parse(File.ReadAllText(manifest)).RootElement.GetProperty("calibration");
+        Assert.Equal((6, 48, 7, 288), (Number("samples"), Number("max_length"), Number("seed"), Number("tokens")));
+
+        Assert.Equal(ExitCode.Done, shell.Run("verify", first, "--base", shell.Sample));
+
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", second, "--recipe", manifest));
+        Assert.Contains("chats.jsonl. Give the same data with --calibration", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", second, "--recipe", manifest, "--calibration", chats, "--seed", "8"));
+        Assert.Contains("--seed", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Done, shell.Run("quantize", shell.Sample, "-o", second, "--recipe", manifest, "--calibration", chats, "--threads", "1"));
+        foreach (string file in Directory.EnumerateFiles(first))
+        {
+            Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(second, Path.GetFileName(file))));
+        }
+
+        int Number(string name) => calibration.GetProperty(name).GetInt32();
+    }
+
+    [Fact]
+    public void Plan_reads_the_samples_and_states_what_calibration_takes()
+    {
+        using Shell shell = new();
+        string chats = Path.Combine(Path.GetDirectoryName(shell.Sample)!, "text", "chats.jsonl");
+        long[] disk = [.. ((string[][])[["--scheme", "nvfp4a16"], ["--scheme", "nvfp4", "--calibration", chats, "--num-samples", "6", "--max-length", "48"]]).Select(scheme =>
+        {
+            Assert.Equal(ExitCode.Done, shell.Run(["plan", shell.Sample, .. scheme, "--json"]));
+            return JsonDocument.Parse(shell.Output).RootElement.GetProperty("totals").GetProperty("disk_bytes").GetInt64();
+        })];
+        Assert.True(disk[1] > disk[0]);
+    }
+}
