@@ -76,6 +76,41 @@ public sealed class ForwardPassTests
         }
     }
 
+    [Theory]
+    [InlineData("tiny-glm", 2 * 5)]
+    [InlineData("tiny-glm4", 3 * 7)]
+    [InlineData("tiny-glm4-moe", (2 * 5) + 1)]
+    [InlineData("tiny-glm4-moe-qknorm", (4 * 7) + 2)]
+    public void Norms_biases_and_the_router_are_swapped_for_a_pass_and_the_model_keeps_its_own(string name, int count)
+    {
+        using ModelWeights weights = ModelWeights.Open(Path.Combine(AppContext.BaseDirectory, "models", name));
+        LanguageModel model = LanguageModel.Create(weights, ComputeOptions.Default);
+        int[] ids = [1, 2, 3, 4];
+        using ForwardPass pass = model.NewPass();
+        float[] original = Run();
+        LayerVector[] vectors = [.. model.Layers.SelectMany(layer => layer.Vectors)];
+        Assert.Equal(count, vectors.Select(vector => vector.Name).Distinct().Count());
+        Assert.All(vectors, vector => Assert.True(weights.Has(vector.Name)));
+        foreach (LayerVector vector in vectors)
+        {
+            pass.Replace(vector, [.. vector.Values]);
+            Assert.Equal(original, Run());
+            pass.Replace(vector, [.. vector.Values.Select((value, i) => 2 * value + (i % 3))]);
+            Assert.NotEqual(original, Run());
+            pass.Replace(vector, null);
+            Assert.Equal(original, Run());
+            Assert.Throws<ArgumentException>(() => pass.Replace(vector, new float[vector.Values.Length + 1]));
+        }
+
+        float[] Run()
+        {
+            float[] hidden = model.Embed(ids);
+            model.Begin(pass, new SequenceRun(model.NewCache(8), ids.Length));
+            model.Forward(hidden, pass);
+            return hidden;
+        }
+    }
+
     [Fact]
     public void A_layer_whose_memory_was_released_gives_the_same_bits_again()
     {

@@ -22,7 +22,7 @@ public sealed class RouterTests
         MoeConfig config = new(
             Number("n_routed_experts"), Number("top_k"), 1, 1, 1, Number("n_group"), Number("topk_group"),
             bool.Parse(settings["norm_topk_prob"]), float.Parse(settings["routed_scaling_factor"], CultureInfo.InvariantCulture));
-        Router router = new([], golden.Floats($"{name}.bias"), config);
+        Router router = new(new LayerVector("gate", []), golden.Floats($"{name}.bias"), config);
         float[] logits = golden.Floats($"{name}.logits"), expectedWeights = golden.Floats($"{name}.topk_weight");
         int[] expected = golden.Integers($"{name}.topk_idx");
         int count = config.NRoutedExperts, each = config.NumExpertsPerTok;

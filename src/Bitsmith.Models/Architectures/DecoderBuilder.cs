@@ -11,7 +11,7 @@ internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights,
     public string Prefix => prefix;
 
     public RmsNorm Norm(string name, int? width = null) =>
-        new(weights.Vector($"{prefix}{name}.weight", width ?? config.HiddenSize), config.RmsNormEps);
+        new(Vector($"{name}.weight", width ?? config.HiddenSize), config.RmsNormEps);
 
     public Linear Linear(string name, int outputs, int inputs, bool bias = false) => new(
         prefix + name,
@@ -53,7 +53,7 @@ internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights,
             : new MixtureOfExperts(
                 layer,
                 new Router(
-                    weights.Vector($"{prefix}{name}.gate.weight", moe.NRoutedExperts, config.HiddenSize),
+                    Vector($"{name}.gate.weight", moe.NRoutedExperts, config.HiddenSize),
                     weights.Vector($"{prefix}{name}.gate.e_score_correction_bias", moe.NRoutedExperts),
                     moe),
                 [.. Enumerable.Range(0, moe.NRoutedExperts).Select(expert => GatedMlp($"{name}.experts.{expert}", moe.MoeIntermediateSize))],
@@ -73,4 +73,6 @@ internal sealed class DecoderBuilder(DecoderConfig config, ModelWeights weights,
         Norm($"layers.{layer}.post_attention_layernorm"),
         mlp,
         Norm($"layers.{layer}.post_mlp_layernorm"));
+
+    private LayerVector Vector(string name, params ReadOnlySpan<long> shape) => new(prefix + name, weights.Vector(prefix + name, shape));
 }

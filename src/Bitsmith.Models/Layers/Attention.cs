@@ -38,6 +38,10 @@ internal sealed class Attention
     /// <summary>The Linears, in the order in which they are applied.</summary>
     public IEnumerable<Linear> Linears => [Query, Key, Value, Output];
 
+    /// <summary>Biases, and norms of heads.</summary>
+    public IEnumerable<LayerVector> Vectors =>
+        [.. Linears.SelectMany(linear => linear.Vectors), .. QueryNorm is null ? [] : (LayerVector[])[QueryNorm.Weight], .. KeyNorm is null ? [] : (LayerVector[])[KeyNorm.Weight]];
+
     /// <summary>output = Wo · attention(Wq x, Wk x, Wv x), for [tokens × D].</summary>
     public void Forward(ReadOnlyMemory<float> input, Memory<float> output, ForwardPass pass)
     {
@@ -48,8 +52,8 @@ internal sealed class Attention
         Query.Forward(pass.Inputs, queries, pass);
         Key.Forward(pass.Inputs, keys, pass);
         Value.Forward(pass.Inputs, values, pass);
-        QueryNorm?.Apply(queries.Span, queries.Span, pass.Compute);
-        KeyNorm?.Apply(keys.Span, keys.Span, pass.Compute);
+        QueryNorm?.Apply(pass.ValuesOf(QueryNorm.Weight), queries.Span, queries.Span, pass.Compute);
+        KeyNorm?.Apply(pass.ValuesOf(KeyNorm.Weight), keys.Span, keys.Span, pass.Compute);
 
         StoreTask store = new(this, queries, keys, values, pass);
         pass.Compute.Run(store.Count, store);

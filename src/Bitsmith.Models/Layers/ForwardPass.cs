@@ -52,6 +52,7 @@ public sealed class ForwardPass : IDisposable
     private int runCount;
     private int[] integers = [];
     private readonly Dictionary<Linear, WeightMatrix> replaced = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<float[], float[]> replacedValues = new(ReferenceEqualityComparer.Instance);
 
     internal ForwardPass(ComputeOptions compute, IForwardObserver? observer, bool allExperts = false)
     {
@@ -102,10 +103,36 @@ public sealed class ForwardPass : IDisposable
         }
     }
 
+    /// <summary>Uses other values for a norm, a bias or the router from now on; any number of them may have some.</summary>
+    /// <param name="vector">One of <see cref="IDecoderLayer.Vectors"/>.</param>
+    /// <param name="values">As many values; null for the model's own.</param>
+    /// <exception cref="ArgumentException">The length is another.</exception>
+    public void Replace(LayerVector vector, float[]? values)
+    {
+        ArgumentNullException.ThrowIfNull(vector);
+        if (values is not null && values.Length != vector.Values.Length)
+        {
+            throw new ArgumentException($"{values.Length} values cannot stand for '{vector.Name}', which has {vector.Values.Length}.", nameof(values));
+        }
+
+        if (values is null)
+        {
+            replacedValues.Remove(vector.Values);
+        }
+        else
+        {
+            replacedValues[vector.Values] = values;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Inputs.Dispose();
 
     internal WeightMatrix WeightOf(Linear linear) => replaced.Count > 0 && replaced.TryGetValue(linear, out WeightMatrix? weight) ? weight : linear.Weight;
+
+    internal float[] ValuesOf(LayerVector vector) => ValuesOf(vector.Values);
+
+    internal float[] ValuesOf(float[] values) => replacedValues.Count > 0 && replacedValues.TryGetValue(values, out float[]? others) ? others : values;
 
     /// <summary>Begins a run; makes room in the caches.</summary>
     internal void Begin(ReadOnlySpan<SequenceRun> sequences)

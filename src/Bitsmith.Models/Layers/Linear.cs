@@ -10,6 +10,9 @@ namespace Bitsmith.Models.Layers;
 /// <param name="InputScheme">How x is quantized first, as the checkpoint's scheme says; null leaves it exact.</param>
 public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, InputQuantization? InputScheme = null)
 {
+    /// <summary>b by its name, where there is one.</summary>
+    internal IEnumerable<LayerVector> Vectors => Bias.Length == 0 ? [] : [new($"{Name}.bias", Bias)];
+
     /// <summary>Applies the layer.</summary>
     /// <param name="inputs">tokens × in.</param>
     /// <param name="output">Receives tokens × out.</param>
@@ -17,7 +20,7 @@ public sealed record Linear(string Name, WeightMatrix Weight, float[] Bias, Inpu
     internal void Forward(MatrixInput inputs, Memory<float> output, ForwardPass pass)
     {
         pass.Observer?.OnLinearInput(this, inputs.Values, inputs.Tokens);
-        pass.WeightOf(this).Multiply(InputScheme is null ? inputs : inputs.Quantized(InputScheme, pass.Compute), Bias, output, pass.Compute);
+        pass.WeightOf(this).Multiply(InputScheme is null ? inputs : inputs.Quantized(InputScheme, pass.Compute), pass.ValuesOf(Bias), output, pass.Compute);
     }
 
     /// <summary>Applies the layer to inputs that no other layer shares.</summary>

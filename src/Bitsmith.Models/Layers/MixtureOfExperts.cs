@@ -8,16 +8,19 @@ internal sealed class MixtureOfExperts(int layer, Router router, IReadOnlyList<G
 {
     public IEnumerable<Linear> Linears => experts.Append(shared).SelectMany(expert => expert.Linears);
 
+    public IEnumerable<LayerVector> Vectors => [router.Gate, .. Linears.SelectMany(linear => linear.Vectors)];
+
     public void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass)
     {
         int width = input.Length / tokens, each = config.NumExpertsPerTok;
         Span<int> integers = pass.Integers(2 * tokens * each);
         Span<int> chosen = integers[..(tokens * each)], places = integers[(tokens * each)..];
         Span<float> weights = pass.Buffer(PassBuffer.Routing, tokens * each).Span;
+        float[] gate = pass.ValuesOf(router.Gate);
         for (int token = 0; token < tokens; token++)
         {
             Range range = (token * each)..((token + 1) * each);
-            router.Choose(input.Span.Slice(token * width, width), chosen[range], weights[range], pass.Compute.InstructionSet);
+            router.Choose(gate, input.Span.Slice(token * width, width), chosen[range], weights[range], pass.Compute.InstructionSet);
             pass.Observer?.OnRouted(layer, token, chosen[range], weights[range]);
         }
 

@@ -6,6 +6,9 @@ internal interface IMlp
     /// <summary>The Linears, in the order in which they are applied.</summary>
     IEnumerable<Linear> Linears { get; }
 
+    /// <summary>Biases, and the router's matrix.</summary>
+    IEnumerable<LayerVector> Vectors { get; }
+
     /// <summary>output = mlp(input), for [tokens × D].</summary>
     void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass);
 }
@@ -14,6 +17,8 @@ internal interface IMlp
 internal sealed record FusedMlp(Linear GateUp, Linear Down) : IMlp
 {
     public IEnumerable<Linear> Linears => [GateUp, Down];
+
+    public IEnumerable<LayerVector> Vectors => Linears.SelectMany(linear => linear.Vectors);
 
     public void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass)
     {
@@ -29,6 +34,8 @@ internal sealed record FusedMlp(Linear GateUp, Linear Down) : IMlp
 internal sealed record GatedMlp(Linear Gate, Linear Up, Linear Down) : IMlp
 {
     public IEnumerable<Linear> Linears => [Gate, Up, Down];
+
+    public IEnumerable<LayerVector> Vectors => Linears.SelectMany(linear => linear.Vectors);
 
     public void Forward(ReadOnlyMemory<float> input, int tokens, Memory<float> output, ForwardPass pass)
     {

@@ -11,19 +11,23 @@ namespace Bitsmith.Models.Layers;
 /// <param name="gate">G [experts × D].</param>
 /// <param name="correction">The correction bias [experts].</param>
 /// <param name="config">The numbers.</param>
-internal sealed class Router(float[] gate, float[] correction, MoeConfig config)
+internal sealed class Router(LayerVector gate, float[] correction, MoeConfig config)
 {
+    /// <summary>G.</summary>
+    public LayerVector Gate => gate;
+
     /// <summary>Chooses for one token.</summary>
+    /// <param name="matrix">G, or what is used in its place.</param>
     /// <param name="input">x [D].</param>
     /// <param name="experts">Receives the experts, in ascending order.</param>
     /// <param name="weights">Receives their weights.</param>
     /// <param name="instructionSet">Kernels.</param>
-    public void Choose(ReadOnlySpan<float> input, Span<int> experts, Span<float> weights, InstructionSet instructionSet)
+    public void Choose(ReadOnlySpan<float> matrix, ReadOnlySpan<float> input, Span<int> experts, Span<float> weights, InstructionSet instructionSet)
     {
         Span<float> logits = stackalloc float[correction.Length];
         for (int expert = 0; expert < logits.Length; expert++)
         {
-            logits[expert] = DotProduct.Of(input, gate.AsSpan(expert * input.Length, input.Length), instructionSet);
+            logits[expert] = DotProduct.Of(input, matrix.Slice(expert * input.Length, input.Length), instructionSet);
         }
 
         ChooseFrom(logits, experts, weights);

@@ -12,7 +12,11 @@ internal static class RowWork
 
     /// <summary>output = norm(input), row by row; may be the same memory.</summary>
     public static void Normalize(RmsNorm norm, ReadOnlyMemory<float> input, Memory<float> output, ComputeOptions compute) =>
-        Run(input.Length / norm.Width, new Normalization(norm, input, output, compute), compute);
+        Run(input.Length / norm.Width, new Normalization(norm, norm.Weight.Values, input, output, compute), compute);
+
+    /// <summary>output = norm(input), row by row, with the weight that a pass uses; may be the same memory.</summary>
+    public static void Normalize(RmsNorm norm, ReadOnlyMemory<float> input, Memory<float> output, ForwardPass pass) =>
+        Run(input.Length / norm.Width, new Normalization(norm, pass.ValuesOf(norm.Weight), input, output, pass.Compute), pass.Compute);
 
     /// <summary>hidden += branch.</summary>
     public static void Add(Memory<float> hidden, ReadOnlyMemory<float> branch, int width, ComputeOptions compute) =>
@@ -51,9 +55,9 @@ internal static class RowWork
         }
     }
 
-    private readonly struct Normalization(RmsNorm norm, ReadOnlyMemory<float> input, Memory<float> output, ComputeOptions compute) : IParallelWork
+    private readonly struct Normalization(RmsNorm norm, float[] weight, ReadOnlyMemory<float> input, Memory<float> output, ComputeOptions compute) : IParallelWork
     {
-        public void Run(int row) => norm.Apply(input.Span.Slice(row * norm.Width, norm.Width), output.Span.Slice(row * norm.Width, norm.Width), compute);
+        public void Run(int row) => norm.Apply(weight, input.Span.Slice(row * norm.Width, norm.Width), output.Span.Slice(row * norm.Width, norm.Width), compute);
     }
 
     private readonly struct Addition(Memory<float> hidden, ReadOnlyMemory<float> branch, int width, ComputeOptions compute) : IParallelWork

@@ -51,7 +51,7 @@ public sealed class VisionTower
         merger = new GatedMlp(
             Plain("merger.gate_proj", config.IntermediateSize, output), Plain("merger.up_proj", config.IntermediateSize, output), Plain("merger.down_proj", output, config.IntermediateSize));
 
-        RmsNorm Norm(string name) => new(weights.Vector($"{Prefix}{name}.weight", hidden), config.RmsNormEps);
+        RmsNorm Norm(string name) => new(new LayerVector($"{Prefix}{name}.weight", weights.Vector($"{Prefix}{name}.weight", hidden)), config.RmsNormEps);
 
         Linear Plain(string name, int rows, int columns) => new(Prefix + name, weights.Matrix(Prefix + name, rows, columns), []);
     }

@@ -149,12 +149,12 @@ public sealed class CalibrationPipeline : IDisposable
     /// <param name="weights">Weights in the place of the layer's own, or null.</param>
     /// <param name="keep">The outputs are the next layer's inputs.</param>
     /// <param name="cancellationToken">Stops between batches.</param>
-    internal void RunLayer(int layer, IForwardObserver? observer, bool allExperts, IReadOnlyDictionary<Linear, WeightMatrix>? weights, bool keep, CancellationToken cancellationToken)
+    internal void RunLayer(int layer, IForwardObserver? observer, bool allExperts, LayerWeights? weights, bool keep, CancellationToken cancellationToken)
     {
         int width = Model.Config.HiddenSize;
         List<KvCache> caches = [];
         List<SequenceRun> runs = [];
-        Replace(weights, (linear, weight) => pass.Replace(linear, weight));
+        Replace(weights, isDone: false);
         (pass.Observer, pass.AllExperts) = (observer, allExperts);
         if (keep)
         {
@@ -195,16 +195,8 @@ public sealed class CalibrationPipeline : IDisposable
         finally
         {
             caches.ForEach(cache => cache.Dispose());
-            Replace(weights, (linear, _) => pass.Replace(linear, null));
+            Replace(weights, isDone: true);
             pass.Observer = null;
-        }
-    }
-
-    private static void Replace(IReadOnlyDictionary<Linear, WeightMatrix>? weights, Action<Linear, WeightMatrix> replace)
-    {
-        foreach ((Linear linear, WeightMatrix weight) in weights ?? new Dictionary<Linear, WeightMatrix>())
-        {
-            replace(linear, weight);
         }
     }
 
@@ -213,6 +205,20 @@ public sealed class CalibrationPipeline : IDisposable
     {
         double share = moe is null || allExperts ? 1 : (double)moe.NumExpertsPerTok / moe.NRoutedExperts;
         return layer.Linears.Sum(linear => (double)linear.Weight.Rows * linear.Weight.Columns * (LinearName.ExpertOf(linear.Name) is null ? 1 : share));
+    }
+
+    /// <summary>Puts weights into the place of the model's own, or these back.</summary>
+    private void Replace(LayerWeights? weights, bool isDone)
+    {
+        foreach ((Linear linear, WeightMatrix weight) in (weights ?? LayerWeights.None).Linears)
+        {
+            pass.Replace(linear, isDone ? null : weight);
+        }
+
+        foreach ((LayerVector vector, float[] values) in (weights ?? LayerWeights.None).Vectors)
+        {
+            pass.Replace(vector, isDone ? null : values);
+        }
     }
 
     private int LengthOf(int sample) => data.Samples[sample].Tokens.Length;
@@ -240,7 +246,7 @@ public sealed class CalibrationPipeline : IDisposable
         bool again = RunsAgain(index), isLast = index == Model.Layers.Count - 1;
         CalibrationLayer layer = new(this, index, cancellationToken);
         RunLayer(index, calibration.Begin(layer), calibration.AllExperts, null, keep: !again && !isLast, cancellationToken);
-        IReadOnlyDictionary<Linear, WeightMatrix> weights = calibration.Finish(layer);
+        LayerWeights weights = calibration.Finish(layer);
         if (again)
         {
             RunLayer(index, null, allExperts: false, weights, keep: true, cancellationToken);

@@ -1,3 +1,4 @@
+using Bitsmith.Models.Architectures;
 using Bitsmith.Models.Layers;
 using Bitsmith.Tensors.Matrices;
 
@@ -23,8 +24,8 @@ public interface ILayerCalibration
     IForwardObserver Begin(CalibrationLayer layer);
 
     /// <summary>All samples ran through the layer. It may run again, with other weights or other observers.</summary>
-    /// <returns>Weights that take the place of the layer's own from here on; none where it keeps them.</returns>
-    IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer);
+    /// <returns>What takes the place of the layer's own weights from here on; <see cref="LayerWeights.None"/> where it keeps them.</returns>
+    LayerWeights Finish(CalibrationLayer layer);
 
     /// <summary>Writes what was found for a layer, from which an interrupted job goes on.</summary>
     void Write(int layer, Stream target);
@@ -38,9 +39,8 @@ public interface ILayerCalibration
 public sealed class CalibrationLayer
 {
     private readonly CalibrationPipeline pipeline;
-    private readonly CancellationToken cancellationToken;
 
-    internal CalibrationLayer(CalibrationPipeline pipeline, int index, CancellationToken cancellationToken) => (this.pipeline, Index, this.cancellationToken) = (pipeline, index, cancellationToken);
+    internal CalibrationLayer(CalibrationPipeline pipeline, int index, CancellationToken cancellationToken) => (this.pipeline, Index, CancellationToken) = (pipeline, index, cancellationToken);
 
     /// <summary>Its number.</summary>
     public int Index { get; }
@@ -48,8 +48,14 @@ public sealed class CalibrationLayer
     /// <summary>The layer.</summary>
     public IDecoderLayer Layer => pipeline.Model.Layers[Index];
 
+    /// <summary>The numbers of the model.</summary>
+    public DecoderConfig Config => pipeline.Model.Config;
+
     /// <summary>Threads and kernels.</summary>
     public ComputeOptions Compute => pipeline.Compute;
+
+    /// <summary>Stops the job.</summary>
+    public CancellationToken CancellationToken { get; }
 
     /// <summary>Names the model and the samples at work, for messages.</summary>
     public string AtWork => $"layer {Index}, {pipeline.AtWork}";
@@ -59,6 +65,6 @@ public sealed class CalibrationLayer
     /// <param name="allExperts">Every expert sees every token.</param>
     /// <param name="weights">Weights in the place of the layer's own; null for none.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public void Run(IForwardObserver? observer, bool allExperts = false, IReadOnlyDictionary<Linear, WeightMatrix>? weights = null) =>
-        pipeline.RunLayer(Index, observer, allExperts, weights, keep: false, cancellationToken);
+    public void Run(IForwardObserver? observer, bool allExperts = false, LayerWeights? weights = null) =>
+        pipeline.RunLayer(Index, observer, allExperts, weights, keep: false, CancellationToken);
 }

@@ -350,7 +350,7 @@ public sealed class CalibrationPipelineTests : IDisposable
 
         public virtual IForwardObserver Begin(CalibrationLayer layer) => recorder;
 
-        public virtual IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer) => new Dictionary<Linear, WeightMatrix>();
+        public virtual LayerWeights Finish(CalibrationLayer layer) => LayerWeights.None;
 
         public void Write(int layer, Stream target)
         {
@@ -370,9 +370,9 @@ public sealed class CalibrationPipelineTests : IDisposable
     {
         public override bool ReplacesWeights => true;
 
-        public override IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer) => layer.Layer.Linears
+        public override LayerWeights Finish(CalibrationLayer layer) => new(layer.Layer.Linears
             .Where(linear => linear.Name.EndsWith("o_proj", StringComparison.Ordinal) || linear.Name.EndsWith("down_proj", StringComparison.Ordinal))
-            .ToDictionary(linear => linear, linear => WeightMatrix.Dense(ElementType.F32, linear.Weight.Rows, linear.Weight.Columns, TensorBytes.FromArray(new byte[linear.Weight.Rows * linear.Weight.Columns * 4])));
+            .ToDictionary(linear => linear, linear => WeightMatrix.Dense(ElementType.F32, linear.Weight.Rows, linear.Weight.Columns, TensorBytes.FromArray(new byte[linear.Weight.Rows * linear.Weight.Columns * 4]))));
     }
 
     /// <summary>Compares second moments with the inputs they are of.</summary>
@@ -384,7 +384,7 @@ public sealed class CalibrationPipelineTests : IDisposable
 
         public override IForwardObserver Begin(CalibrationLayer layer) => statistics = new LayerStatistics(layer, Routed, linear => linear.Name.EndsWith("k_proj", StringComparison.Ordinal));
 
-        public override IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer)
+        public override LayerWeights Finish(CalibrationLayer layer)
         {
             layer.Run(Recorder);
             Linear key = layer.Layer.Linears.Single(linear => linear.Name.EndsWith("k_proj", StringComparison.Ordinal)), output = layer.Layer.Linears.Single(linear => linear.Name.EndsWith("o_proj", StringComparison.Ordinal));

@@ -1,6 +1,5 @@
 using System.Text;
 using Bitsmith.Models.Layers;
-using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Calibration.Statistics;
 
@@ -38,7 +37,7 @@ public sealed class CalibrationStatistics(StatisticsOptions options) : ILayerCal
     public IForwardObserver Begin(CalibrationLayer layer) => statistics = new LayerStatistics(layer, options);
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer)
+    public LayerWeights Finish(CalibrationLayer layer)
     {
         ArgumentNullException.ThrowIfNull(layer);
         if (statistics!.Complete() is { } tokens)
@@ -51,7 +50,7 @@ public sealed class CalibrationStatistics(StatisticsOptions options) : ILayerCal
             inputs[linear.Name] = statistics.Of(linear);
         }
 
-        return new Dictionary<Linear, WeightMatrix>();
+        return LayerWeights.None;
     }
 
     /// <summary>A line for each layer with experts: how many tokens they have, by the router and in the statistics.</summary>

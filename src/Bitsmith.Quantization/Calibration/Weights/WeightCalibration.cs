@@ -52,7 +52,7 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
     }
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<Linear, WeightMatrix> Finish(CalibrationLayer layer)
+    public LayerWeights Finish(CalibrationLayer layer)
     {
         ArgumentNullException.ThrowIfNull(layer);
         experts = inputs!.Complete();
@@ -73,7 +73,7 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
         }
 
         inputs.Dispose();
-        return replaced;
+        return new LayerWeights(replaced);
     }
 
     /// <inheritdoc/>
