@@ -34,6 +34,9 @@ public sealed unsafe class SecondMoments : IDisposable
     /// <summary>Bytes of memory taken.</summary>
     public long Bytes => BytesOf(Columns);
 
+    /// <summary>The lower triangle; what lies outside the matrix is zero.</summary>
+    internal MomentTiles Tiles => count == 0 ? tiles : throw new InvalidOperationException("Rows wait for others; moments are read when they are complete.");
+
     /// <summary>Bytes that the moments of rows of a width take.</summary>
     public static long BytesOf(int columns) => MomentTiles.BytesOf(columns) + ((long)WaitingRows * columns * sizeof(float));
 
@@ -45,13 +48,8 @@ public sealed unsafe class SecondMoments : IDisposable
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)Columns, nameof(row));
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)column, (uint)Columns, nameof(column));
-            if (count > 0)
-            {
-                throw new InvalidOperationException("Rows wait for others; all rows must be there before moments are read.");
-            }
-
             (row, column) = (Math.Max(row, column), Math.Min(row, column));
-            return tiles.At(row / Tile, column / Tile)[(row % Tile * Tile) + (column % Tile)];
+            return Tiles.At(row / Tile, column / Tile)[(row % Tile * Tile) + (column % Tile)];
         }
     }
 

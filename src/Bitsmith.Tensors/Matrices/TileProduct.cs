@@ -63,6 +63,42 @@ internal static unsafe class TileProduct
         }
     }
 
+    /// <summary>The product of binary32 weights and inputs, with the kernels of an instruction set.</summary>
+    /// <param name="set">The instruction set.</param>
+    /// <param name="weights">rows × columns.</param>
+    /// <param name="rows">Rows, at most 64.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="inputs">First input.</param>
+    /// <param name="inputStride">Values from a token to the next.</param>
+    /// <param name="tokens">Tokens.</param>
+    /// <param name="bias">A value for each row, or null.</param>
+    /// <param name="outputs">Output of the first row and token.</param>
+    /// <param name="outputStride">Values from a token to the next.</param>
+    public static void RunSingles(
+        InstructionSet set, float* weights, int rows, int columns, float* inputs, nint inputStride, int tokens, float* bias, float* outputs, nint outputStride)
+    {
+        byte* matrix = (byte*)weights, values = (byte*)inputs;
+        nint stride = inputStride * sizeof(float);
+        switch (set)
+        {
+            case InstructionSet.Avx512 when TileKernels.IsAvailable:
+                Run(new AssembledTiles(TileWeights.Single, matrix, columns), rows, columns, values, stride, tokens, bias, outputs, outputStride);
+                break;
+            case InstructionSet.Avx512:
+                Run(new LaneTiles<Lanes512>(matrix, columns), rows, columns, values, stride, tokens, bias, outputs, outputStride);
+                break;
+            case InstructionSet.Avx2:
+                Run(new LaneTiles<Lanes256>(matrix, columns), rows, columns, values, stride, tokens, bias, outputs, outputStride);
+                break;
+            case InstructionSet.Vector128:
+                Run(new LaneTiles<Lanes128>(matrix, columns), rows, columns, values, stride, tokens, bias, outputs, outputStride);
+                break;
+            default:
+                Run(new ScalarTiles(matrix, columns), rows, columns, values, stride, tokens, bias, outputs, outputStride);
+                break;
+        }
+    }
+
     // sums: [rows][tokens][16].
     private static void Finish(float* sums, int rows, int tokens, float* bias, float* outputs, nint outputStride)
     {

@@ -141,23 +141,9 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     /// <summary>Multiplies rows of binary32 weights.</summary>
     private protected void MultiplySingles(byte* weights, int count, MatrixInput inputs, float* bias, float* outputs, ComputeOptions compute)
     {
-        switch (compute.InstructionSet)
+        fixed (float* values = inputs.Values.Span)
         {
-            case InstructionSet.Avx512 when TileKernels.IsAvailable:
-                MultiplyRows(new AssembledTiles(TileWeights.Single, weights, Columns), count, inputs, bias, outputs);
-                break;
-            case InstructionSet.Avx512:
-                MultiplyRows(new LaneTiles<Lanes512>(weights, Columns), count, inputs, bias, outputs);
-                break;
-            case InstructionSet.Avx2:
-                MultiplyRows(new LaneTiles<Lanes256>(weights, Columns), count, inputs, bias, outputs);
-                break;
-            case InstructionSet.Vector128:
-                MultiplyRows(new LaneTiles<Lanes128>(weights, Columns), count, inputs, bias, outputs);
-                break;
-            default:
-                MultiplyRows(new ScalarTiles(weights, Columns), count, inputs, bias, outputs);
-                break;
+            TileProduct.RunSingles(compute.InstructionSet, (float*)weights, count, Columns, values, Columns, inputs.Tokens, bias, outputs, Rows);
         }
     }
 
