@@ -83,6 +83,9 @@ public sealed class AwqResult
         return columns.GetValueOrDefault(linear.Name);
     }
 
+    /// <summary>As <see cref="ColumnFactors"/>: the same array for all Linears of a mapping, null where all are 1.</summary>
+    internal float[]? FactorsOf(Linear linear) => columns.GetValueOrDefault(linear.Name);
+
     /// <summary>What each row of a Linear's weight is divided by; empty where that is 1.</summary>
     public ReadOnlySpan<float> RowDivisors(Linear linear)
     {

@@ -54,9 +54,10 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
         OfAllTokens(linear)?.MomentsOf(linear) ?? taken[linears[linear].Taken].Moments ?? throw new InvalidOperationException($"The second moments of '{linear.Name}' were not asked for.");
 
     /// <summary>All samples ran through the layer: experts that saw no token get statistics of all tokens, which run through them once more, or are an error, as the options say.</summary>
+    /// <param name="weights">What the layer ran with; null for its own weights.</param>
     /// <returns>Tokens of the experts; null for a layer without any.</returns>
     /// <exception cref="CheckpointException">An expert saw no token.</exception>
-    public ExpertTokens? Complete()
+    public ExpertTokens? Complete(LayerWeights? weights = null)
     {
         foreach (var place in taken.Values)
         {
@@ -74,7 +75,7 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
             }
 
             ofAllTokens = new LayerStatistics(layer, options with { AllExperts = true, Weighting = TokenWeighting.Alike }, moments, unseen.Contains);
-            layer.Run(ofAllTokens, allExperts: true);
+            layer.Run(ofAllTokens, allExperts: true, weights);
             ofAllTokens.Complete();
         }
 

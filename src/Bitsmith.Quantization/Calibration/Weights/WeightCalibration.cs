@@ -1,5 +1,6 @@
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Models.Layers;
+using Bitsmith.Quantization.Calibration.Awq;
 using Bitsmith.Quantization.Calibration.Statistics;
 using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Planning;
@@ -16,7 +17,11 @@ namespace Bitsmith.Quantization.Calibration.Weights;
 /// <param name="options">How.</param>
 public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOptions options) : ILayerCalibration, IDisposable
 {
+    // Factors are weighed with the encoder that the weights get without GPTQ.
+    private static readonly AwqOptions Scaling = new() { Encoder = WeightEncoder.Best };
+
     private readonly Dictionary<string, PlanRow> rows = plan.Rows.Where(row => row.IsEncoded).ToDictionary(row => row.Module.Name, StringComparer.Ordinal);
+    private readonly Dictionary<string, TensorInfo> sources = plan.Rows.ToDictionary(row => row.Source.Name, row => row.Source, StringComparer.Ordinal);
     private readonly List<(TensorInfo Tensor, ReadOnlyMemory<byte> Content)> tensors = [];
     private readonly Dictionary<string, OutputLoss> losses = new(StringComparer.Ordinal);
     private ExpertTokens? experts;
@@ -38,8 +43,8 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
         bool alike = options.Statistics is { AllExperts: true, Weighting: TokenWeighting.Alike };
         Linear[] encoded = [.. layer.Linears.Where(linear => rows.ContainsKey(linear.Name))], moments = [.. encoded.Where(UsesMoments)];
         long kept = moments.GroupBy(linear => LinearName.SharedInput(linear.Name, alike)).Sum(shared => SecondMoments.BytesOf(shared.First().Weight.Columns));
-        long working = encoded.Select(linear => ((long)linear.Weight.Rows * linear.Weight.Columns * sizeof(float)) + (UsesMoments(linear) ? MomentFactor.BytesOf(linear.Weight.Columns) : 0)).DefaultIfEmpty().Max();
-        return kept + working + encoded.Sum(linear => rows[linear.Name].BytesAfter);
+        long working = encoded.Select(linear => ((long)linear.Weight.Rows * linear.Weight.Columns * sizeof(float)) + (HasGptq(linear) ? MomentFactor.BytesOf(linear.Weight.Columns) : 0)).DefaultIfEmpty().Max();
+        return kept + Math.Max(working, options.HasAwq ? AwqSearch.MemoryBytes(layer, FormatOf) : 0) + encoded.Sum(linear => rows[linear.Name].BytesAfter);
     }
 
     /// <inheritdoc/>
@@ -56,24 +61,26 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
     {
         ArgumentNullException.ThrowIfNull(layer);
         experts = inputs!.Complete();
+        AwqResult? scaled = options.HasAwq ? AwqSearch.Find(layer, inputs, FormatOf, name => sources[name].Type, Scaling) : null;
         Linear[] linears = [.. layer.Layer.Linears.Where(linear => rows.ContainsKey(linear.Name))];
-        Dictionary<string, float> ranges = Ranges(linears, layer.Compute);
+        Dictionary<string, float> ranges = Ranges(linears, scaled, layer.Compute);
         Dictionary<Linear, WeightMatrix> replaced = new(ReferenceEqualityComparer.Instance);
-        foreach (IGrouping<SecondMoments?, Linear> group in linears.GroupBy(linear => UsesMoments(linear) ? inputs.MomentsOf(linear) : null))
+        foreach (var group in linears.GroupBy(linear => (Moments: HasGptq(linear) ? inputs.MomentsOf(linear) : null, Factors: scaled?.FactorsOf(linear))))
         {
-            using MomentFactor? factor = group.Key is null ? null : new MomentFactor(group.Key, [], options.Damping, layer.Compute);
+            using MomentFactor? factor = group.Key.Moments is null ? null : new MomentFactor(group.Key.Moments, group.Key.Factors, options.Damping, layer.Compute);
             foreach (Linear linear in group)
             {
+                layer.CancellationToken.ThrowIfCancellationRequested();
                 PlanRow row = rows[linear.Name];
-                GlobalScales global = new(
-                    row.Fusion is null ? 1 : NvFp4Group.LibraryGlobalScale(row.Source.Type, ranges[row.Fusion]),
-                    row.Group!.Storage.HasInputGlobalScale ? NvFp4Group.LibraryGlobalScale(row.Source.Type, inputs.Of(linear).AbsMax) : 1);
-                replaced.Add(linear, Encode(linear, row, global, factor, layer.Compute));
+                float global = row.Fusion is null ? 1 : NvFp4Group.LibraryGlobalScale(row.Source.Type, ranges[row.Fusion]);
+                replaced.Add(linear, Encode(linear, row, global, scaled, factor, layer.Compute));
             }
         }
 
+        LayerWeights weights = Fold(layer, scaled, replaced);
+        NoteConstants(layer, linears, ranges, scaled is null ? null : weights);
         inputs.Dispose();
-        return new LayerWeights(replaced);
+        return weights;
     }
 
     /// <inheritdoc/>
@@ -88,10 +95,14 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
     /// <inheritdoc/>
     public void Dispose() => inputs?.Dispose();
 
-    private bool UsesMoments(Linear linear) => options.HasGptq && rows.TryGetValue(linear.Name, out PlanRow? row) && row.Group!.Storage.HasGptq;
+    private StorageFormat? FormatOf(Linear linear) => rows.GetValueOrDefault(linear.Name)?.Group!.Storage;
+
+    private bool HasGptq(Linear linear) => options.HasGptq && FormatOf(linear)?.HasGptq == true;
+
+    private bool UsesMoments(Linear linear) => HasGptq(linear) || (options.HasAwq && rows.ContainsKey(linear.Name));
 
     /// <summary>The largest magnitude of the weights that share a global scale.</summary>
-    private Dictionary<string, float> Ranges(Linear[] linears, ComputeOptions compute)
+    private Dictionary<string, float> Ranges(Linear[] linears, AwqResult? scaled, ComputeOptions compute)
     {
         Dictionary<string, float> ranges = new(StringComparer.Ordinal);
         foreach (Linear linear in linears)
@@ -99,7 +110,7 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
             if (rows[linear.Name].Fusion is { } fusion)
             {
                 float largest = 0;
-                foreach (float weight in Read(linear, compute))
+                foreach (float weight in Read(linear, scaled, compute))
                 {
                     largest = Math.Max(largest, Math.Abs(weight));
                 }
@@ -111,49 +122,108 @@ public sealed class WeightCalibration(QuantizationPlan plan, WeightCalibrationOp
         return ranges;
     }
 
-    private static float[] Read(Linear linear, ComputeOptions compute)
+    /// <summary>A weight as it is to be encoded.</summary>
+    private static float[] Read(Linear linear, AwqResult? scaled, ComputeOptions compute)
     {
-        float[] weights = GC.AllocateUninitializedArray<float>(checked(linear.Weight.Rows * linear.Weight.Columns));
-        compute.For(linear.Weight.Rows, row => linear.Weight.Read(row, 1, weights.AsSpan(row * linear.Weight.Columns, linear.Weight.Columns), compute.InstructionSet));
+        int columns = linear.Weight.Columns;
+        float[] weights = GC.AllocateUninitializedArray<float>(checked(linear.Weight.Rows * columns));
+        compute.For(linear.Weight.Rows, row =>
+        {
+            Span<float> values = weights.AsSpan(row * columns, columns);
+            linear.Weight.Read(row, 1, values, compute.InstructionSet);
+            scaled?.Apply(linear, row, values);
+        });
         return weights;
     }
 
-    /// <summary>Encodes a Linear and notes its tensors.</summary>
-    private WeightMatrix Encode(Linear linear, PlanRow row, GlobalScales global, MomentFactor? factor, ComputeOptions compute)
+    /// <summary>Encodes a Linear and notes codes and scales.</summary>
+    private WeightMatrix Encode(Linear linear, PlanRow row, float global, AwqResult? scaled, MomentFactor? factor, ComputeOptions compute)
     {
         StorageFormat format = row.Group!.Storage;
         byte[] codes = new byte[row.Outputs[0].Bytes], scales = new byte[row.Outputs[1].Bytes];
-        float[] weights = Read(linear, compute);
+        float[] weights = Read(linear, scaled, compute);
         if (factor is null)
         {
-            Search(options.Method == CalibrationMethod.Rtn ? WeightEncoder.Library : WeightEncoder.Best, format, row.Source, weights, global.Weight, inputs!.Of(linear), codes, scales, compute);
+            WeightEncoder encoder = options.Method == CalibrationMethod.Rtn ? WeightEncoder.Library : WeightEncoder.Best;
+            Search(encoder, format, row.Source, weights, global, inputs!.Of(linear), scaled?.FactorsOf(linear), codes, scales, compute);
         }
         else
         {
-            GptqLoss loss = format.EncodeGptq(row.Source.Type, weights, global.Weight, factor, options.Rounding, codes, scales, compute);
+            GptqLoss loss = format.EncodeGptq(row.Source.Type, weights, global, factor, options.Rounding, codes, scales, compute);
             losses[row.Source.Name] = new OutputLoss(loss.Error, loss.LibraryError, loss.Signal);
         }
 
         tensors.Add((row.Outputs[0], codes));
         tensors.Add((row.Outputs[1], scales));
-        ReadOnlyMemory<byte> constants = format.Constants(row.Source, global);
-        foreach (TensorInfo output in row.Outputs.Skip(2))
+        return format.Matrix(row.Source, TensorBytes.FromArray(codes), TensorBytes.FromArray(scales), global);
+    }
+
+    /// <summary>Notes what AWQ changes besides the weights that are encoded, and tells what the layer runs with.</summary>
+    private LayerWeights Fold(CalibrationLayer layer, AwqResult? scaled, Dictionary<Linear, WeightMatrix> replaced)
+    {
+        if (scaled is null)
         {
-            tensors.Add((output, constants[..(int)output.Bytes]));
-            constants = constants[(int)output.Bytes..];
+            return new LayerWeights(replaced);
         }
 
-        return format.Matrix(row.Source, TensorBytes.FromArray(codes), TensorBytes.FromArray(scales), global.Weight);
+        foreach (Linear linear in layer.Layer.Linears.Where(linear => scaled.Changes(linear) && !rows.ContainsKey(linear.Name)))
+        {
+            TensorInfo source = sources[linear.Name + ".weight"];
+            byte[] bytes = Note(source, Read(linear, scaled, layer.Compute));
+            replaced.Add(linear, WeightMatrix.Dense(source.Type, linear.Weight.Rows, linear.Weight.Columns, TensorBytes.FromArray(bytes)));
+        }
+
+        foreach ((LayerVector vector, float[] values) in scaled.Vectors)
+        {
+            Note(sources[vector.Name], values);
+        }
+
+        return new LayerWeights(replaced, scaled.Vectors);
+
+        byte[] Note(TensorInfo source, float[] values)
+        {
+            byte[] bytes = new byte[source.Bytes];
+            ElementConversion.FromSingle(source.Type, values, bytes);
+            tensors.Add((source, bytes));
+            return bytes;
+        }
+    }
+
+    /// <summary>Notes what is small. Where AWQ has scaled the inputs, the layer runs again for their ranges.</summary>
+    private void NoteConstants(CalibrationLayer layer, Linear[] linears, Dictionary<string, float> ranges, LayerWeights? scaled)
+    {
+        using LayerStatistics? after = scaled is not null && linears.Any(linear => FormatOf(linear)!.HasInputGlobalScale) ? new LayerStatistics(layer, options.Statistics) : null;
+        if (after is not null)
+        {
+            layer.Run(after, AllExperts, scaled);
+            after.Complete(scaled);
+        }
+
+        foreach (Linear linear in linears)
+        {
+            PlanRow row = rows[linear.Name];
+            StorageFormat format = row.Group!.Storage;
+            GlobalScales global = new(
+                row.Fusion is null ? 1 : NvFp4Group.LibraryGlobalScale(row.Source.Type, ranges[row.Fusion]),
+                format.HasInputGlobalScale ? NvFp4Group.LibraryGlobalScale(row.Source.Type, (after ?? inputs!).Of(linear).AbsMax) : 1);
+            ReadOnlyMemory<byte> constants = format.Constants(row.Source, global);
+            foreach (TensorInfo output in row.Outputs.Skip(2))
+            {
+                tensors.Add((output, constants[..(int)output.Bytes]));
+                constants = constants[(int)output.Bytes..];
+            }
+        }
     }
 
     /// <summary>Scales by search, columns counting as their inputs' mean squares.</summary>
-    private static void Search(WeightEncoder encoder, StorageFormat format, TensorInfo source, float[] weights, float global, InputSums sums, byte[] codes, byte[] scales, ComputeOptions compute)
+    private static void Search(WeightEncoder encoder, StorageFormat format, TensorInfo source, float[] weights, float global, InputSums sums, float[]? factors, byte[] codes, byte[] scales, ComputeOptions compute)
     {
         int columns = (int)source.Shape[1], height = format.Block.Rows * Math.Max(1, 64 / format.Block.Rows), count = (int)source.Shape[0];
         float[] squares = new float[columns];
         for (int i = 0; i < columns; i++)
         {
-            squares[i] = (float)(sums.Squares[i] / Math.Max(sums.Weight, double.Epsilon));
+            double factor = factors?[i] ?? 1;
+            squares[i] = (float)(sums.Squares[i] / Math.Max(sums.Weight, double.Epsilon) / (factor * factor));
         }
 
         ColumnWeights importance = ColumnWeights.Of(squares, columns);

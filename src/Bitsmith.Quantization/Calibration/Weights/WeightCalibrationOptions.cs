@@ -30,5 +30,7 @@ public sealed record WeightCalibrationOptions
 
     internal bool HasGptq => Method is CalibrationMethod.Gptq or CalibrationMethod.AwqGptq;
 
+    internal bool HasAwq => Method is CalibrationMethod.Awq or CalibrationMethod.AwqGptq;
+
     internal StatisticsOptions Statistics => new() { AllExperts = AllExperts, Weighting = Weighting, Unseen = Unseen };
 }
