@@ -30,7 +30,7 @@ internal static class DemoCommand
         {
             JobOptions options = new() { Model = model, Output = output, Recipe = Presets.Get("fp8-block") };
             Say($"1. bitsmith plan {Sample} --scheme fp8-block");
-            using (QuantizationJob job = QuantizationJob.Prepare(options))
+            using (QuantizationJob job = QuantizationJob.Prepare(options, cancellationToken))
             {
                 PlanTable.Write(terminal, job, everyTensor: false);
             }
