@@ -17,6 +17,7 @@ public sealed class QuadraticFormTests
         {
             using SecondMoments moments = new(columns);
             moments.Add(inputs, default, compute);
+            moments.Complete(compute);
             using QuadraticForm form = new();
             double[] found = new double[rows], again = new double[rows];
             form.Evaluate(moments, errors, found, compute);
@@ -43,6 +44,7 @@ public sealed class QuadraticFormTests
         float[] inputs = Values(20, Columns, width), errors = Values(rows, Columns, rows);
         using SecondMoments moments = new(Columns);
         moments.Add(inputs, default, ComputeOptions.Default);
+        moments.Complete(ComputeOptions.Default);
         int blocks = (Columns + width - 1) / width;
         foreach (ComputeOptions compute in Sets.All.Select(set => new ComputeOptions(2, set)))
         {
@@ -66,6 +68,7 @@ public sealed class QuadraticFormTests
         {
             using SecondMoments moments = new(2);
             moments.Add(new float[] { size, 0 }, default, ComputeOptions.Default);
+            moments.Complete(ComputeOptions.Default);
             using QuadraticForm form = new();
             double[] found = new double[2];
             form.Evaluate(moments, new float[] { 2, 1e10f, 0, 1 }, found, ComputeOptions.Default);

@@ -59,11 +59,7 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
     /// <exception cref="CheckpointException">An expert saw no token.</exception>
     public ExpertTokens? Complete(LayerWeights? weights = null)
     {
-        foreach (var place in taken.Values)
-        {
-            place.Moments?.Complete(layer.Compute);
-        }
-
+        CompleteMoments();
         HashSet<Linear> unseen = new(linears.Where(pair => pair.Value.Sums.Tokens == 0).Select(pair => pair.Key), ReferenceEqualityComparer.Instance);
         int[] experts = [.. unseen.Select(linear => LinearName.ExpertOf(linear.Name)!.Value).Distinct().Order()];
         if (experts.Length > 0)
@@ -87,6 +83,15 @@ public sealed class LayerStatistics : IForwardObserver, IDisposable
         Dictionary<int, long> seen = linears.Keys.Where(linear => LinearName.ExpertOf(linear.Name) is not null)
             .GroupBy(linear => LinearName.ExpertOf(linear.Name)!.Value).ToDictionary(expert => expert.Key, expert => expert.Min(linear => Of(linear).Tokens));
         return new ExpertTokens(layer.Index, [.. routedTokens], [.. Enumerable.Range(0, routedTokens.Length).Select(expert => seen.GetValueOrDefault(expert))], experts);
+    }
+
+    /// <summary>No more samples come, as far as second moments are concerned.</summary>
+    internal void CompleteMoments()
+    {
+        foreach (var place in taken.Values)
+        {
+            place.Moments?.Complete(layer.Compute);
+        }
     }
 
     /// <inheritdoc/>

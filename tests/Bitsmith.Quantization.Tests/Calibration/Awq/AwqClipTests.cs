@@ -67,6 +67,7 @@ public sealed class AwqClipTests
         float[] weights = [.. Enumerable.Range(0, Rows * Columns).Select(i => BFloat16.Round((random.NextSingle() - 0.5f) * (i % 29 == 0 ? 3 : 1)))];
         SecondMoments moments = new(Columns);
         moments.Add(Enumerable.Range(0, 50 * Columns).Select(_ => random.NextSingle() - 0.3f).ToArray(), default, ComputeOptions.Default);
+        moments.Complete(ComputeOptions.Default);
         return (weights, moments);
     }
 

@@ -26,6 +26,7 @@ public sealed class AwqGridTests
         double[] magnitudes = [.. Enumerable.Range(0, Columns).Select(column => Enumerable.Range(0, Tokens).Sum(token => (double)MathF.Abs(inputs[(token * Columns) + column])) / Tokens)];
         using SecondMoments moments = new(Columns);
         moments.Add(inputs, default, ComputeOptions.Default);
+        moments.Complete(ComputeOptions.Default);
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "awq", "points.json")));
         Assert.Equal(8, golden.RootElement.GetArrayLength());
         foreach (JsonElement expected in golden.RootElement.EnumerateArray())

@@ -45,8 +45,9 @@ internal sealed class LayerProbe(StatisticsOptions options, Action<CalibrationLa
 
     public LayerWeights Finish(CalibrationLayer layer)
     {
-        finish(layer, statistics!);
-        statistics!.Dispose();
+        statistics!.CompleteMoments();
+        finish(layer, statistics);
+        statistics.Dispose();
         return LayerWeights.None;
     }
 
