@@ -159,7 +159,7 @@ public sealed class CalibratedJobTests : IDisposable
         JobOptions repeated = options with { Output = PathOf("again"), Recipe = manifest.Recipe, Calibration = manifest.Calibration!.ToOptions([new(Path.Combine(moved, "samples.jsonl"))], null) };
         TestCheckpoint.AssertSame(whole, Quantize(repeated));
 
-        File.WriteAllLines(Path.Combine(moved, "samples.jsonl"), File.ReadAllLines(Data).Select(line => line.Replace('1', '2')));
+        File.WriteAllLines(Path.Combine(moved, "samples.jsonl"), File.ReadAllLines(Data).Select(line => line.Replace('9', '8')));
         Assert.Contains(manifest.Calibration.Digest, Assert.Throws<RequestException>(() => QuantizationJob.Prepare(repeated, TestContext.Current.CancellationToken)).Message, StringComparison.Ordinal);
     }
 
@@ -200,6 +200,7 @@ public sealed class CalibratedJobTests : IDisposable
         if (!Directory.Exists(folder))
         {
             TinyModel.Copy($"models/{model}", folder);
+            File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), "{{ messages[0].content }}");
         }
 
         return new JobOptions
