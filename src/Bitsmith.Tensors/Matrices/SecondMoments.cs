@@ -6,7 +6,7 @@ namespace Bitsmith.Tensors.Matrices;
 
 /// <summary>
 /// Σ w · xᵀx of rows x, a symmetric matrix [columns × columns]. Rows are added up 64 at a time in binary32, in their order, products fused where the instruction set can; the sums of 64 rows in binary64. Which 64 rows
-/// these are depends on the rows alone, so results depend neither on how rows were cut into calls nor on threads, who share the elements; they may on the instruction set. Kept as square tiles of the lower triangle in
+/// these are depends on the rows alone, so results depend neither on how rows were cut into calls nor on threads, who share the elements; they may on the instruction set. Products beyond binary32 become infinite. Kept as square tiles of the lower triangle in
 /// native memory; whoever creates it disposes it.
 /// </summary>
 public sealed unsafe class SecondMoments : IDisposable

@@ -55,7 +55,7 @@ public sealed class InputSums
     }
 
     /// <summary>Adds rows.</summary>
-    /// <returns>False where a value is no finite number; then nothing was added.</returns>
+    /// <returns>False where a value is no finite number, or its square none of binary32; then nothing was added.</returns>
     internal bool Add(ReadOnlyMemory<float> rows, ReadOnlyMemory<float> weights, int tokens, Memory<float> scratch, ComputeOptions compute)
     {
         Memory<float> largest = scratch[..tokens];
@@ -66,7 +66,7 @@ public sealed class InputSums
             most = Math.Max(most, value);
         }
 
-        if (float.IsInfinity(most))
+        if (!float.IsFinite(most * most))
         {
             return false;
         }
