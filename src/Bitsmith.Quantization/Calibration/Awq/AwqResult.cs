@@ -117,51 +117,6 @@ public sealed class AwqResult
         }
     }
 
-    /// <summary>Writes the choices, for <see cref="Read"/>.</summary>
-    public void Write(BinaryWriter writer)
-    {
-        ArgumentNullException.ThrowIfNull(writer);
-        writer.Write(Choices.Count);
-        foreach (AwqChoice choice in Choices)
-        {
-            writer.Write(choice.Mapping.Smooth);
-            writer.Write(choice.Point);
-            writer.Write(choice.Loss);
-            writer.Write(choice.IdentityLoss);
-            foreach (float factor in choice.Factors)
-            {
-                writer.Write(factor);
-            }
-        }
-    }
-
-    /// <summary>Reads what <see cref="Write"/> wrote of the same layer.</summary>
-    /// <param name="reader">At its start.</param>
-    /// <param name="layer">The layer.</param>
-    /// <param name="headDim">Channels of a head.</param>
-    /// <param name="typeOf">The element type of a stored tensor, by its name in the checkpoint.</param>
-    /// <exception cref="InvalidDataException">It is damaged, or of another layer.</exception>
-    /// <exception cref="EndOfStreamException">It ends too early.</exception>
-    public static AwqResult Read(BinaryReader reader, IDecoderLayer layer, int headDim, Func<string, ElementType> typeOf)
-    {
-        ArgumentNullException.ThrowIfNull(reader);
-        Dictionary<string, AwqMapping> mappings = AwqMappings.Of(layer, headDim).ToDictionary(mapping => mapping.Smooth, StringComparer.Ordinal);
-        List<AwqChoice> choices = [];
-        for (int left = reader.ReadInt32(); left > 0; left--)
-        {
-            string name = reader.ReadString();
-            if (!mappings.Remove(name, out AwqMapping? mapping))
-            {
-                throw new InvalidDataException($"'{name}' takes no factors in this layer.");
-            }
-
-            (int point, double loss, double identity) = (reader.ReadInt32(), reader.ReadDouble(), reader.ReadDouble());
-            choices.Add(new AwqChoice(mapping, [.. Enumerable.Range(0, mapping.Channels).Select(_ => reader.ReadSingle())], point, loss, identity));
-        }
-
-        return new AwqResult(choices, typeOf);
-    }
-
     private static float[] Stored(LayerVector vector, Func<string, ElementType> typeOf, Func<int, float, float> change)
     {
         float[] values = [.. vector.Values.Select((value, i) => change(i, value))];

@@ -89,7 +89,7 @@ public sealed class AwqSearchTests
     });
 
     [Fact]
-    public void Threads_leave_no_trace_and_what_is_written_is_read_again()
+    public void Threads_leave_no_trace()
     {
         foreach (StatisticsOptions options in (StatisticsOptions[])[new(), new() { Weighting = TokenWeighting.Router }])
         {
@@ -103,15 +103,6 @@ public sealed class AwqSearchTests
                         AwqResult result = AwqSearch.Find(layer, statistics, _ => FormatOf("nvfp4"), TypeOf, new AwqOptions { Rows = 200, Points = 5, Encoder = threads == 1 ? WeightEncoder.Best : WeightEncoder.Library });
                         Assert.All(result.Choices, choice => Assert.True(choice.Loss <= choice.IdentityLoss));
                         found.Add(Bytes(AwqSearch.Find(layer, statistics, _ => FormatOf("int4"), TypeOf, new AwqOptions { Rows = 200, Points = 9 })));
-                        using BinaryReader reader = new(new MemoryStream(found[^1]));
-                        Assert.Equal(found[^1], Bytes(AwqResult.Read(reader, layer.Layer, layer.Config.HeadDim, TypeOf)));
-                        using BinaryReader half = new(new MemoryStream(found[^1][..^9]));
-                        Assert.Throws<EndOfStreamException>(() => AwqResult.Read(half, layer.Layer, layer.Config.HeadDim, TypeOf));
-                        using BinaryReader other = new(new MemoryStream([.. found[0]]));
-                        if (layer.Index == 1)
-                        {
-                            Assert.Throws<InvalidDataException>(() => AwqResult.Read(other, layer.Layer, layer.Config.HeadDim, TypeOf));
-                        }
                     },
                     threads);
             }
@@ -187,13 +178,8 @@ public sealed class AwqSearchTests
 
     private static StorageFormat FormatOf(string name) => name switch { "int4" => new Int4GroupFormat(32), "nvfp4" => new NvFp4Format(false), _ => new Fp8BlockFormat(new BlockShape(24, 40)) };
 
-    private static byte[] Bytes(AwqResult result)
-    {
-        using MemoryStream stream = new();
-        using BinaryWriter writer = new(stream);
-        result.Write(writer);
-        return stream.ToArray();
-    }
+    private static byte[] Bytes(AwqResult result) => [.. result.Choices.SelectMany(choice =>
+        (byte[])[.. BitConverter.GetBytes(choice.Point), .. BitConverter.GetBytes(choice.Loss), .. choice.Factors.SelectMany(factor => BitConverter.GetBytes(factor))])];
 
     /// <summary>A layer's weights with factors, not rounded.</summary>
     private static LayerWeights Folded(CalibrationLayer layer, AwqResult result) => new(
