@@ -85,9 +85,10 @@ public sealed class QuantizationJob : IDisposable
             ResourceEstimate estimate = ResourceEstimate.Predict(plan, sideBytes, options.MaxShardBytes, options.Threads);
             if (options.Calibration is { } wanted)
             {
-                estimate.CheckMemory(options.MaxMemoryBytes, options.Threads);
-                calibration = CalibrationRun.Open(options.Model, plan, wanted, options.Threads, options.MaxMemoryBytes - ResourceEstimate.FixedBytes(plan), cancellationToken);
-                estimate = estimate.With(calibration.Needs, plan);
+                long fixedBytes = ResourceEstimate.CalibrationBytes(plan, options.Model);
+                (estimate with { PeakMemoryBytes = Math.Max(estimate.PeakMemoryBytes, fixedBytes) }).CheckMemory(options.MaxMemoryBytes, options.Threads);
+                calibration = CalibrationRun.Open(options.Model, plan, wanted, options.Threads, options.MaxMemoryBytes - fixedBytes, cancellationToken);
+                estimate = estimate.With(calibration.Needs, plan, fixedBytes);
             }
 
             return new QuantizationJob(options, source, plan, calibration, carried, leftOut, estimate);

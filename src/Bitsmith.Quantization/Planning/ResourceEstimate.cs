@@ -14,6 +14,10 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
     // Measured: the runtime, the command line and the JIT, before any tensor.
     private const long RuntimeBytes = 120L << 20;
 
+    // Measured: the same of a running model, with its tokenizer and what the garbage collector leaves. Of the tokenizer: the file, its text and its tokens as objects.
+    private const long ModelBytes = 64L << 20;
+    private const int CopiesOfTokenizer = 8;
+
     // Names, shapes, rows and JSON of one tensor, in the source and in the result.
     private const long BytesPerTensor = 6 << 10;
 
@@ -49,15 +53,22 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
     }
 
     /// <summary>Memory that a job takes whatever it does.</summary>
-    internal static long FixedBytes(QuantizationPlan plan) => RuntimeBytes + (plan.Rows.Count * BytesPerTensor);
+    private static long FixedBytes(QuantizationPlan plan) => RuntimeBytes + (plan.Rows.Count * BytesPerTensor);
+
+    /// <summary>Memory that calibration takes whatever the samples are.</summary>
+    internal static long CalibrationBytes(QuantizationPlan plan, string model)
+    {
+        FileInfo tokenizer = new(Path.Combine(model, "tokenizer.json"));
+        return FixedBytes(plan) + ModelBytes + (tokenizer.Exists ? CopiesOfTokenizer * tokenizer.Length : 0);
+    }
 
     /// <summary>Adds what calibration takes, which comes first: it leaves a copy of what it makes beside the result.</summary>
-    internal ResourceEstimate With(CalibrationNeeds needs, QuantizationPlan plan)
+    internal ResourceEstimate With(CalibrationNeeds needs, QuantizationPlan plan, long calibrationBytes)
     {
         long made = plan.Rows.Where(row => row.IsEncoded).Sum(row => row.BytesAfter);
         return this with
         {
-            PeakMemoryBytes = Math.Max(PeakMemoryBytes, FixedBytes(plan) + needs.PeakBytes),
+            PeakMemoryBytes = Math.Max(PeakMemoryBytes, calibrationBytes + needs.PeakBytes),
             DiskBytes = made + Math.Max(DiskBytes, 2 * needs.HiddenStateBytes),
             ReadBytes = ReadBytes + plan.BytesBefore,
         };
