@@ -13,6 +13,7 @@ using Perfolizer.Horology;
 // benchmarks --quick-attention
 // benchmarks --quick-blocks FOLDER
 // benchmarks --quick-encode MODEL [--scheme S] [--limit-gb N]
+// benchmarks --quick-experts MODEL --candidate FOLDER... --text FILE
 // benchmarks --quick-calibration MODEL [--samples N] [--rounds N] [--all-experts] [--max-memory-gb N]
 Option<string[]> filter = new("--filter") { Description = "Benchmarks to run, for example '*Encode*'.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["*"] };
 Option<string?> markdown = new("--markdown") { Description = "Also write the rates to this file as Markdown tables." };
@@ -20,13 +21,16 @@ Option<string?> quickEncode = new("--quick-encode") { Description = "Instead: en
 Option<bool> quickAttention = new("--quick-attention") { Description = "Instead: run attention kernels on one thread and print their rates." };
 Option<string?> quickBlocks = new("--quick-blocks") { Description = "Instead: encode what proofs/peers/ggml_rates.py left in this folder as every block type, on one thread, beside ggml." };
 Option<string?> quickCalibration = new("--quick-calibration") { Description = "Instead: run random tokens through this model folder, with and without calibration statistics, and print both rates." };
+Option<string?> quickExperts = new("--quick-experts") { Description = "Instead: what --candidate folders make of the outputs of this mixture's experts on --text." };
+Option<string[]> candidates = new("--candidate") { Description = "For --quick-experts: a quantized folder.", DefaultValueFactory = _ => [] };
+Option<string> text = new("--text") { Description = "For --quick-experts: a text.", DefaultValueFactory = _ => "samples/text/heldout.txt" };
 Option<int> samples = new("--samples") { Description = "For --quick-calibration: samples of 512 tokens.", DefaultValueFactory = _ => 8 };
 Option<int> rounds = new("--rounds") { Description = "For --quick-calibration: rounds of both, of which the best count.", DefaultValueFactory = _ => 3 };
 Option<bool> allExperts = new("--all-experts") { Description = "For --quick-calibration: every expert sees every token." };
 Option<double?> maxMemory = new("--max-memory-gb") { Description = "For --quick-calibration: most memory, in GB (10^9 bytes)." };
 Option<string> scheme = new("--scheme") { Description = "For --quick-encode: the preset.", DefaultValueFactory = _ => "fp8-block" };
 Option<double> limit = new("--limit-gb") { Description = "For --quick-encode: encode at most this many GB (10^9 bytes) of source.", DefaultValueFactory = _ => 1e6 };
-RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickAttention, quickBlocks, quickCalibration, quickEncode, samples, rounds, allExperts, maxMemory, scheme, limit };
+RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickAttention, quickBlocks, quickCalibration, quickExperts, candidates, text, quickEncode, samples, rounds, allExperts, maxMemory, scheme, limit };
 root.SetAction(parsed =>
 {
     if (parsed.GetValue(quickEncode) is { } model)
@@ -45,6 +49,12 @@ root.SetAction(parsed =>
     {
         string work = Path.Combine(Path.GetTempPath(), $"bitsmith-calibration-{Environment.ProcessId}");
         QuickCalibration.Run(calibrated, work, parsed.GetValue(samples), parsed.GetValue(rounds), parsed.GetValue(allExperts), (long?)(parsed.GetValue(maxMemory) * 1e9));
+        return 0;
+    }
+
+    if (parsed.GetValue(quickExperts) is { } mixture)
+    {
+        QuickExperts.Run(mixture, parsed.GetValue(candidates)!, parsed.GetValue(text)!);
         return 0;
     }
 
