@@ -2,6 +2,7 @@
 
   tasks.py make TEXT FOLDER SEED COUNT     writes COUNT items of each kind
   tasks.py relabel FOLDER                  writes the files again (same.*) with the choices in ours.json, Bitsmith's report, as the right ones
+  tasks.py itself FOLDER                   compares NAME.log with fused.NAME.log, the same run of llama-perplexity with fused attention
   tasks.py compare FOLDER [choices]        reads llama-perplexity's output: NAME.log of the files, same.NAME.log of those with other labels; with the word, scores may differ
 
 llama-perplexity prints the choice for WinoGrande alone; for the others it prints the share of right choices after each item. Where Bitsmith's choices are the right ones, an item that llama-perplexity
@@ -139,6 +140,16 @@ def running(log):
     return [now - before for before, now in zip([0] + counts, counts)]
 
 
+def itself(folder):
+    folder = pathlib.Path(folder)
+    items = changed = scores = 0
+    for log in sorted(folder.glob("fused.*.log")):
+        before, after = running((folder / log.name.removeprefix("fused.")).read_text()), running(log.read_text())
+        assert len(before) == len(after) > 0, log
+        items, changed, scores = items + len(after), changed + sum(a != b for a, b in zip(before, after)), scores + (sum(before) != sum(after))
+    print(f"llama-perplexity with and without fused attention, which only rounds otherwise: {changed} of its own {items} items turn from right to wrong or back, {scores} scores change")
+
+
 def compare(folder, scores=True):
     folder = pathlib.Path(folder)
     tasks = json.loads((folder / "ours.json").read_text())["tasks"]
@@ -175,4 +186,4 @@ def compare(folder, scores=True):
 
 if __name__ == "__main__":
     verb, rest = sys.argv[1], sys.argv[2:]
-    {"make": lambda: make(rest[0], rest[1], int(rest[2]), int(rest[3])), "relabel": lambda: relabel(rest[0]), "compare": lambda: compare(rest[0], "choices" not in rest[1:])}[verb]()
+    {"make": lambda: make(rest[0], rest[1], int(rest[2]), int(rest[3])), "relabel": lambda: relabel(rest[0]), "itself": lambda: itself(rest[0]), "compare": lambda: compare(rest[0], "choices" not in rest[1:])}[verb]()

@@ -46,4 +46,31 @@ public sealed class CalibrationCommandTests
         })];
         Assert.True(disk[1] > disk[0]);
     }
+
+    [Fact]
+    public void Several_group_sizes_make_a_folder_each()
+    {
+        using Shell shell = new();
+        string chats = Path.Combine(Path.GetDirectoryName(shell.Sample)!, "text", "chats.jsonl"), output = shell.PathOf("sizes");
+        string[] options = ["--scheme", "w4a16", "--group-size", "32,128", "--calibration", chats, "--num-samples", "2", "--max-length", "32", "--method", "search"];
+        Assert.Equal(ExitCode.Done, shell.Run(["plan", shell.Sample, .. options]));
+        Assert.Contains("W4A16_GS128:", shell.Output, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Done, shell.Run(["quantize", shell.Sample, "-o", output, .. options]));
+        Assert.Equal(["W4A16_GS128", "W4A16_GS32"], Directory.EnumerateDirectories(output).Select(Path.GetFileName).Order());
+        Assert.Contains(Path.Combine(output, "W4A16_GS32"), shell.Output, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", output, "--scheme", "w4a16", "--group-size", "32,x"));
+        Assert.Contains("32,64,128", shell.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--clip", "--method", "gptq", "--clip belongs to --method awq")]
+    [InlineData("--encoder", "library", "--method gptq", "--method rtn or awq")]
+    [InlineData("--encoder", "best", "--method rtn", "--method search")]
+    public void Options_that_contradict_the_method_are_refused(string first, string second, string third, string said)
+    {
+        using Shell shell = new();
+        string chats = Path.Combine(Path.GetDirectoryName(shell.Sample)!, "text", "chats.jsonl");
+        Assert.Equal(ExitCode.WrongRequest, shell.Run(["quantize", shell.Sample, "-o", shell.PathOf("a"), "--scheme", "w4a16", "--calibration", chats, first, second, .. third.Split(' ')]));
+        Assert.Contains(said, shell.Error, StringComparison.Ordinal);
+    }
 }

@@ -38,6 +38,25 @@ internal static class PlanCommand
                 return Task.FromResult(ExitCode.Done);
             }
 
+            if (shared.Several(parsed) is { } sizes)
+            {
+                using QuantizationJobSet set = QuantizationJobSet.Prepare(shared.Read(parsed, target ?? "out"), sizes, cancellationToken);
+                if (parsed.GetValue(shared.Json))
+                {
+                    terminal.Out.WriteLine($"[{string.Join(",\n", set.Members.Select(member => PlanJson.Write(member.Job.Plan, set.Estimate)))}]");
+                    return Task.FromResult(ExitCode.Done);
+                }
+
+                foreach ((string name, QuantizationJob member) in set.Members)
+                {
+                    terminal.Out.WriteLine($"{name}:");
+                    PlanTable.Write(terminal, member, parsed.GetValue(all));
+                }
+
+                terminal.Out.WriteLine($"all of them: {Units.Needs(set.Estimate)}");
+                return Task.FromResult(ExitCode.Done);
+            }
+
             using QuantizationJob job = QuantizationJob.Prepare(shared.Read(parsed, string.Empty), cancellationToken);
             if (parsed.GetValue(shared.Json))
             {

@@ -1,8 +1,11 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Text;
 using Bitsmith.Cli.Rendering;
+using Bitsmith.Quantization.Calibration.Data;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
+using Bitsmith.Quantization.Planning;
 
 namespace Bitsmith.Cli.Commands;
 
@@ -18,7 +21,7 @@ internal static class QuantizeCommand
         Option<string> output = new("--output", "-o") { Description = "What to write: a folder, or a file NAME.gguf.", Required = true };
         Option<bool> resume = new("--resume") { Description = "Go on with an interrupted job." };
         Option<bool> force = new("--force") { Description = "Replace an existing output, or start an interrupted job over." };
-        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o ./GLM-4-9B-0414-NVFP4 --scheme nvfp4 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf");
+        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o ./GLM-4-9B-0414-NVFP4 --scheme nvfp4 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4.7 -o ./GLM-4.7-W4A16 --scheme w4a16 --group-size 32,64,128 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf");
         shared.AddTo(command);
         gguf.AddTo(command);
         foreach (Option option in (Option[])[output, resume, force])
@@ -42,7 +45,7 @@ internal static class QuantizeCommand
                 GgufManifest written = Run(terminal, wanted, cancellationToken);
                 if (parsed.GetValue(shared.Json))
                 {
-                    terminal.Out.Write(System.Text.Encoding.UTF8.GetString(ManifestFile.Write(written)));
+                    terminal.Out.Write(Encoding.UTF8.GetString(ManifestFile.Write(written)));
                 }
                 else
                 {
@@ -57,10 +60,16 @@ internal static class QuantizeCommand
                 Resume = parsed.GetValue(resume),
                 Force = parsed.GetValue(force),
             };
+            if (shared.Several(parsed) is { } sizes)
+            {
+                RunAll(terminal, options, sizes, parsed.GetValue(shared.Json), cancellationToken);
+                return Task.FromResult(ExitCode.Done);
+            }
+
             Manifest manifest = Run(terminal, options, cancellationToken);
             if (parsed.GetValue(shared.Json))
             {
-                terminal.Out.Write(System.Text.Encoding.UTF8.GetString(ManifestFile.Write(manifest)));
+                terminal.Out.Write(Encoding.UTF8.GetString(ManifestFile.Write(manifest)));
             }
             else
             {
@@ -93,6 +102,43 @@ internal static class QuantizeCommand
     public static Manifest Run(Terminal terminal, JobOptions options, CancellationToken cancellationToken)
     {
         using QuantizationJob job = QuantizationJob.Prepare(options, cancellationToken);
+        Announce(terminal, job, job.Estimate);
+        Announce(terminal, job.Samples);
+        Stopwatch clock = Stopwatch.StartNew();
+        Manifest manifest = ProgressDisplay.Run(terminal, "quantize", (progress, calibration) => job.Run(progress, calibration, cancellationToken));
+        double seconds = clock.Elapsed.TotalSeconds;
+        terminal.Error.WriteLine($"done in {seconds:0.0} s, {job.Estimate.ReadBytes / seconds / 1e9:0.00} GB/s read");
+        return manifest;
+    }
+
+    /// <summary>Makes a folder for each group size.</summary>
+    private static void RunAll(Terminal terminal, JobOptions options, IReadOnlyList<int> groupSizes, bool json, CancellationToken cancellationToken)
+    {
+        using QuantizationJobSet set = QuantizationJobSet.Prepare(options, groupSizes, cancellationToken);
+        foreach ((string name, QuantizationJob job) in set.Members)
+        {
+            terminal.Error.WriteLine($"{name}:");
+            Announce(terminal, job, set.Estimate);
+        }
+
+        Announce(terminal, set.Samples);
+        Stopwatch clock = Stopwatch.StartNew();
+        IReadOnlyList<Manifest> manifests = ProgressDisplay.Run(terminal, "quantize", (progress, calibration) => set.Run(progress, calibration, cancellationToken));
+        terminal.Error.WriteLine($"done in {clock.Elapsed.TotalSeconds:0.0} s");
+        if (json)
+        {
+            terminal.Out.WriteLine($"[{string.Join(",\n", manifests.Select(manifest => Encoding.UTF8.GetString(ManifestFile.Write(manifest))))}]");
+            return;
+        }
+
+        foreach ((Manifest manifest, (string name, _)) in manifests.Zip(set.Members))
+        {
+            ResultTable.Write(terminal, manifest, Path.Combine(options.Output, name));
+        }
+    }
+
+    private static void Announce(Terminal terminal, QuantizationJob job, ResourceEstimate estimate)
+    {
         foreach (string warning in job.Plan.Warnings)
         {
             terminal.Error.WriteLine($"warning: {warning}");
@@ -104,20 +150,20 @@ internal static class QuantizeCommand
         }
 
         terminal.Error.WriteLine(
-            $"{job.Plan.EncodedModules} Linears of {job.Plan.Rows.Count} tensors: {Units.Bytes(job.Plan.BytesBefore)} -> {Units.Bytes(job.Plan.BytesAfter)}; {Units.Needs(job.Estimate)}");
-        if (job.Samples is { } samples)
+            $"{job.Plan.EncodedModules} Linears of {job.Plan.Rows.Count} tensors: {Units.Bytes(job.Plan.BytesBefore)} -> {Units.Bytes(job.Plan.BytesAfter)}; {Units.Needs(estimate)}");
+    }
+
+    private static void Announce(Terminal terminal, CalibrationData? samples)
+    {
+        if (samples is null)
         {
-            terminal.Error.WriteLine($"calibration: {samples.Settings}; {samples.Tokens} tokens");
-            foreach (string note in samples.Notes)
-            {
-                terminal.Error.WriteLine($"  {note}");
-            }
+            return;
         }
 
-        Stopwatch clock = Stopwatch.StartNew();
-        Manifest manifest = ProgressDisplay.Run(terminal, "quantize", (progress, calibration) => job.Run(progress, calibration, cancellationToken));
-        double seconds = clock.Elapsed.TotalSeconds;
-        terminal.Error.WriteLine($"done in {seconds:0.0} s, {job.Estimate.ReadBytes / seconds / 1e9:0.00} GB/s read");
-        return manifest;
+        terminal.Error.WriteLine($"calibration: {samples.Settings}; {samples.Tokens} tokens");
+        foreach (string note in samples.Notes)
+        {
+            terminal.Error.WriteLine($"  {note}");
+        }
     }
 }

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using Bitsmith.Quantization.Calibration;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Mixes;
@@ -27,7 +29,27 @@ internal sealed class SharedOptions
 
     public Option<WeightEncoder?> Encoder { get; } = new("--encoder") { Description = "library: the bytes that compressed-tensors writes (default for FP8). best: the scales of least squared error (default where 4-bit weights are written)." };
 
-    public Option<int?> GroupSize { get; } = new("--group-size") { Description = "Columns that share a scale in w4a16: 32, 64 or 128 (default)." };
+    public Option<int[]?> GroupSizes { get; } = new("--group-size")
+    {
+        Description = "Columns that share a scale in w4a16: 32, 64 or 128 (default). Several, as 32,64,128, make a folder each from one calibration, in which layers see what the original ones compute.",
+        CustomParser = result =>
+        {
+            string text = result.Tokens[^1].Value;
+            List<int> sizes = [];
+            foreach (string part in text.Split(','))
+            {
+                if (!int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int size))
+                {
+                    result.AddError($"--group-size: '{text}' is no list of whole numbers such as 32,64,128.");
+                    return null;
+                }
+
+                sizes.Add(size);
+            }
+
+            return [.. sizes];
+        },
+    };
 
     public Option<long?> MaxShardSize { get; } = CommonOptions.Size("--max-shard-size", "Largest weight file, for example 5GB (the default for folders; GGUF results are one file without it).");
 
@@ -40,7 +62,7 @@ internal sealed class SharedOptions
     public CalibrationCommandOptions Calibration { get; } = new();
 
     /// <summary>Options without a meaning for GGUF files.</summary>
-    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder, GroupSize, .. Calibration.All];
+    public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder, GroupSizes, .. Calibration.All];
 
     /// <summary>True for the name of a scheme for folders.</summary>
     public static bool IsPreset(string scheme) => Presets.All.Any(preset => preset.Name.Equals(scheme, StringComparison.OrdinalIgnoreCase));
@@ -48,7 +70,7 @@ internal sealed class SharedOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
-        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, GroupSize, .. Calibration.All, MaxShardSize, MaxMemory, Threads, Json])
+        foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, GroupSizes, .. Calibration.All, MaxShardSize, MaxMemory, Threads, Json])
         {
             command.Options.Add(option);
         }
@@ -62,15 +84,18 @@ internal sealed class SharedOptions
         });
     }
 
+    /// <summary>The group sizes where there are several; otherwise <see cref="Read"/> has what was asked for.</summary>
+    public IReadOnlyList<int>? Several(ParseResult parsed) => parsed.GetValue(GroupSizes) is { Length: > 1 } sizes ? sizes : null;
+
     /// <summary>Reads the options; a recipe that is a bitsmith.json brings its own defaults.</summary>
     public JobOptions Read(ParseResult parsed, string output)
     {
         string? file = parsed.GetValue(RecipeFile);
         Manifest? manifest = file is not null && file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ManifestFile.Load(file) : null;
         Recipe recipe = manifest?.Recipe ?? (file is null ? Presets.Get(parsed.GetValue(Scheme)!) : RecipeYaml.Load(file) with { Source = Path.GetFileName(file) });
-        if (parsed.GetValue(GroupSize) is int groupSize)
+        if (parsed.GetValue(GroupSizes) is { Length: 1 } size)
         {
-            recipe = Presets.WithGroupSize(recipe, groupSize);
+            recipe = Presets.WithGroupSize(recipe, size[0]);
         }
 
         return new JobOptions
@@ -78,7 +103,7 @@ internal sealed class SharedOptions
             Model = parsed.GetRequiredValue(Model),
             Output = output,
             Recipe = recipe with { Ignore = [.. recipe.Ignore, .. parsed.GetValue(Ignore) ?? []] },
-            Calibration = Calibration.Read(parsed, recipe, manifest?.Calibration),
+            Calibration = Calibration.Read(parsed, recipe, manifest?.Calibration, parsed.GetValue(Encoder), Several(parsed) is null ? Propagation.Quantized : Propagation.Original),
             Encoder = parsed.GetValue(Encoder) ?? manifest?.Options.Encoder ?? recipe.DefaultEncoder,
             MaxShardBytes = parsed.GetValue(MaxShardSize) ?? manifest?.Options.MaxShardBytes ?? JobOptions.DefaultMaxShardBytes,
             Threads = parsed.GetValue(Threads),

@@ -216,7 +216,7 @@ public sealed class ModelCard
                 file.Summary.Parameters.ToString("N0", CultureInfo.InvariantCulture),
                 file.Summary.BitsPerWeight.ToString("0.0000", CultureInfo.InvariantCulture),
                 ComparisonTables.Size(file.Summary.TensorBytes),
-                (file.Folder?.Totals.RelativeRmse ?? file.Gguf?.Totals.RelativeRmse) is double error ? (100 * error).ToString("0.000", CultureInfo.InvariantCulture) : "–",
+                RelativeError(file) is double error ? (100 * error).ToString("0.000", CultureInfo.InvariantCulture) : "–",
                 string.Join(", ", file.Summary.Types.Select(type => $"{type.Tensors} {type.Type}")),
             ]));
         text.Append(list.ToMarkdown()).Append("\nThe error is the root mean square of original less decoded weights over that of the originals, over all encoded weights, as measured while they were encoded.\n\n");
@@ -226,6 +226,9 @@ public sealed class ModelCard
             text.Append(Components.Table(file.Summary).ToMarkdown()).Append(files.Count == 1 ? "\n" : "\n</details>\n\n");
         }
     }
+
+    /// <summary>Where scales were folded into weights, weights do not compare; <see cref="CalibrationSection"/> has what outputs lost.</summary>
+    private static double? RelativeError(ReleasedFile file) => file.Folder?.Calibration?.Changed.Count > 0 ? null : file.Folder?.Totals.RelativeRmse ?? file.Gguf?.Totals.RelativeRmse;
 
     private void Measured(StringBuilder text)
     {
@@ -258,8 +261,10 @@ public sealed class ModelCard
         {
             if (file.Folder is { } folder)
             {
-                commands.Add($"bitsmith quantize {basis} -o {file.Name} --recipe {Manifest.FileName}");
-                text.Append($"Recipe: {folder.Recipe.Source}{(folder.Recipe.Ignore.Count == 0 ? string.Empty : $", without {string.Join(", ", folder.Recipe.Ignore.Select(item => $"`{item}`"))}")}; encoder {folder.Options.Encoder.ToString().ToLowerInvariant()}; {folder.Totals.EncodedLinears} Linears encoded; no calibration data. `{Manifest.FileName}` holds the recipe, a hash of every file read and written, and the error of every tensor; with it the command below makes the same bytes again.\n\n");
+                string samples = string.Concat(folder.Calibration?.Sources.Select(source => $" --calibration {source.Location}") ?? []);
+                commands.Add($"bitsmith quantize {basis} -o {file.Name} --recipe {Manifest.FileName}{samples}");
+                text.Append($"Recipe: {folder.Recipe.Source}{(folder.Recipe.Ignore.Count == 0 ? string.Empty : $", without {string.Join(", ", folder.Recipe.Ignore.Select(item => $"`{item}`"))}")}; encoder {folder.Options.Encoder.ToString().ToLowerInvariant()}; {folder.Totals.EncodedLinears} Linears encoded. `{Manifest.FileName}` holds the recipe, a hash of every file read and written, and the error of every tensor; with it the command below makes the same bytes again.\n\n");
+                CalibrationSection.Write(text, folder);
             }
             else if (file.Gguf is { } gguf)
             {

@@ -27,14 +27,14 @@ public sealed class QuantizationJob : IDisposable
     private readonly JobOptions options;
     private readonly CheckpointFolder source;
     private readonly IReadOnlyList<string> sideFiles;
-    private readonly CalibrationRun? calibration;
+    private CalibrationRun? calibration;
+    private string? calibrationFolder;
 
     private QuantizationJob(
-        JobOptions options, CheckpointFolder source, QuantizationPlan plan, CalibrationRun? calibration, IReadOnlyList<string> sideFiles, IReadOnlyList<string> leftOut, ResourceEstimate estimate)
+        JobOptions options, CheckpointFolder source, QuantizationPlan plan, IReadOnlyList<string> sideFiles, IReadOnlyList<string> leftOut, ResourceEstimate estimate)
     {
         this.options = options;
         this.source = source;
-        this.calibration = calibration;
         this.sideFiles = sideFiles;
         Plan = plan;
         LeftOut = leftOut;
@@ -49,7 +49,7 @@ public sealed class QuantizationJob : IDisposable
     public QuantizationPlan Plan { get; }
 
     /// <summary>What it needs.</summary>
-    public ResourceEstimate Estimate { get; }
+    public ResourceEstimate Estimate { get; private set; }
 
     /// <summary>Files of the source that are not carried over: weights in other formats.</summary>
     public IReadOnlyList<string> LeftOut { get; }
@@ -65,9 +65,29 @@ public sealed class QuantizationJob : IDisposable
     /// <exception cref="RequestException">The source is already quantized, or a calibration is missing or cannot be as it is asked for.</exception>
     public static QuantizationJob Prepare(JobOptions options, CancellationToken cancellationToken = default)
     {
+        QuantizationJob job = PlanOf(options);
+        try
+        {
+            job.calibration = OpenCalibration([job], cancellationToken);
+            if (job.calibration is not null)
+            {
+                job.Estimate = job.Estimate.With(job.calibration.Needs, [job.Plan], ResourceEstimate.CalibrationBytes([job.Plan], options.Model));
+            }
+
+            return job;
+        }
+        catch
+        {
+            job.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens the source and plans; what calibration needs is not looked at yet.</summary>
+    internal static QuantizationJob PlanOf(JobOptions options)
+    {
         ArgumentNullException.ThrowIfNull(options);
         CheckpointFolder source = CheckpointFolder.Open(options.Model);
-        CalibrationRun? calibration = null;
         try
         {
             if (source.Config.IsQuantized)
@@ -82,24 +102,33 @@ public sealed class QuantizationJob : IDisposable
             (IReadOnlyList<string> carried, IReadOnlyList<string> leftOut) = SideFiles.List(source);
             carried = [.. carried.Where(file => file != Manifest.FileName)];
             long sideBytes = carried.Sum(file => new FileInfo(Path.Combine(options.Model, file)).Length);
-            ResourceEstimate estimate = ResourceEstimate.Predict(plan, sideBytes, options.MaxShardBytes, options.Threads);
-            if (options.Calibration is { } wanted)
-            {
-                long fixedBytes = ResourceEstimate.CalibrationBytes(plan, options.Model);
-                (estimate with { PeakMemoryBytes = Math.Max(estimate.PeakMemoryBytes, fixedBytes) }).CheckMemory(options.MaxMemoryBytes, options.Threads);
-                calibration = CalibrationRun.Open(options.Model, plan, wanted, options.Threads, options.MaxMemoryBytes - fixedBytes, cancellationToken);
-                estimate = estimate.With(calibration.Needs, plan, fixedBytes);
-            }
-
-            return new QuantizationJob(options, source, plan, calibration, carried, leftOut, estimate);
+            return new QuantizationJob(options, source, plan, carried, leftOut, ResourceEstimate.Predict(plan, sideBytes, options.MaxShardBytes, options.Threads));
         }
         catch
         {
-            calibration?.Dispose();
             source.Dispose();
             throw;
         }
     }
+
+    /// <summary>Opens the one calibration of jobs that differ in their plans alone; null where there is none.</summary>
+    internal static CalibrationRun? OpenCalibration(IReadOnlyList<QuantizationJob> jobs, CancellationToken cancellationToken)
+    {
+        JobOptions options = jobs[0].options;
+        if (options.Calibration is not { } wanted)
+        {
+            return null;
+        }
+
+        QuantizationPlan[] plans = [.. jobs.Select(job => job.Plan)];
+        ResourceEstimate estimate = jobs[0].Estimate;
+        long fixedBytes = ResourceEstimate.CalibrationBytes(plans, options.Model);
+        (estimate with { PeakMemoryBytes = Math.Max(estimate.PeakMemoryBytes, fixedBytes) }).CheckMemory(options.MaxMemoryBytes, options.Threads);
+        return CalibrationRun.Open(options.Model, plans, wanted, options.Threads, options.MaxMemoryBytes - fixedBytes, cancellationToken);
+    }
+
+    /// <summary>Takes part in a calibration that works in a folder of its own and belongs to somebody else.</summary>
+    internal void Share(CalibrationRun run, string folder) => (calibration, calibrationFolder) = (run, folder);
 
     /// <summary>Does the work.</summary>
     /// <param name="progress">Told after each read; called from another thread.</param>
@@ -118,7 +147,8 @@ public sealed class QuantizationJob : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public Manifest Run(IProgress<JobProgress>? progress, IProgress<CalibrationProgress>? calibrationProgress, CancellationToken cancellationToken)
     {
-        CheckRequest();
+        CheckPlaces(options.Model, options.Output);
+        Estimate.CheckMemory(options.MaxMemoryBytes, options.Threads);
         WorkFolder work = new(options.Output);
         if (!work.Begin(options.Force, options.Resume, Estimate.DiskBytes))
         {
@@ -127,12 +157,12 @@ public sealed class QuantizationJob : IDisposable
 
         using (Journal journal = Journal.Open(work.JournalPath))
         {
-            CheckFingerprint(journal);
+            journal.Continue(Fingerprint(), options.Output);
             CheckFinishedSources(journal);
             IReadOnlyList<Shard<PlanRow>> shards = Plan.Shards(options.MaxShardBytes);
             int finished = FinishedShards(journal, shards, work.Output);
             Manifest manifest;
-            using (CalibratedWeights? calibrated = calibration?.Run(work.Calibration, calibrationProgress, cancellationToken))
+            using (CalibratedWeights? calibrated = calibration?.Run(calibrationFolder ?? work.Calibration, Plan, calibrationProgress, cancellationToken))
             {
                 if (calibrated is not null)
                 {
@@ -154,7 +184,11 @@ public sealed class QuantizationJob : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        calibration?.Dispose();
+        if (calibrationFolder is null)
+        {
+            calibration?.Dispose();
+        }
+
         source.Dispose();
     }
 
@@ -186,20 +220,19 @@ public sealed class QuantizationJob : IDisposable
         return WeightRanges.Measure(source.Files, Plan.Rows.Where(row => row.Fusion is { } fusion && wanted.Contains(fusion)), options.Threads, cancellationToken);
     }
 
-    private void CheckRequest()
+    /// <summary>Refuses an output that lies in the source or around it, or is a file.</summary>
+    internal static void CheckPlaces(string model, string output)
     {
-        string from = Resolve(options.Model), to = Resolve(options.Output);
+        string from = Resolve(model), to = Resolve(output);
         if ((to + '/').StartsWith(from + '/', StringComparison.Ordinal) || (from + '/').StartsWith(to + '/', StringComparison.Ordinal))
         {
-            throw new RequestException($"the output {options.Output} and the source {options.Model} lie in one another. Write to a folder beside the source.");
+            throw new RequestException($"the output {output} and the source {model} lie in one another. Write to a folder beside the source.");
         }
 
-        if (File.Exists(options.Output))
+        if (File.Exists(output))
         {
-            throw new RequestException($"{options.Output} is a file; the output is a folder.");
+            throw new RequestException($"{output} is a file; the output is a folder.");
         }
-
-        Estimate.CheckMemory(options.MaxMemoryBytes, options.Threads);
     }
 
     // Symbolic links must not hide that two paths are one.
@@ -209,7 +242,8 @@ public sealed class QuantizationJob : IDisposable
         return Directory.Exists(full) ? Directory.ResolveLinkTarget(full, returnFinalTarget: true)?.FullName ?? full : full;
     }
 
-    private void CheckFingerprint(Journal journal)
+    /// <summary>What tells the job from others.</summary>
+    internal Fingerprint Fingerprint()
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(options.Recipe, JobJson.Default.Recipe));
@@ -230,7 +264,7 @@ public sealed class QuantizationJob : IDisposable
             Add($"{file} {new FileInfo(Path.Combine(options.Model, file)).Length}\n");
         }
 
-        journal.Continue(new Fingerprint(Version, Convert.ToHexStringLower(hash.GetHashAndReset())), options.Output);
+        return new Fingerprint(Version, Convert.ToHexStringLower(hash.GetHashAndReset()));
 
         void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes(text));
     }
@@ -356,7 +390,7 @@ public sealed class QuantizationJob : IDisposable
             ModelType = source.Config.ModelType,
             Recipe = options.Recipe,
             Options = Options(),
-            Calibration = calibrated is null ? null : calibration!.Describe(calibrated),
+            Calibration = calibrated is null ? null : calibration!.Describe(Plan, calibrated),
             Totals = new ManifestTotals(
                 Plan.Rows.Count, Plan.EncodedModules, Plan.BytesBefore, Plan.BytesAfter, overall.RelativeRmse, overall.SnrDb, gain),
             Checks = checks,

@@ -22,6 +22,9 @@ internal sealed class WorkFolder
         root = this.target + Suffix;
     }
 
+    /// <summary>Whether a result has its name and nothing is left to do for it.</summary>
+    public static bool IsDone(string target) => Directory.Exists(target) && !Directory.Exists(target + Suffix);
+
     public string JournalPath => Path.Combine(root, "journal.jsonl");
 
     public string Output => Path.Combine(root, "output");

@@ -56,21 +56,21 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
     private static long FixedBytes(QuantizationPlan plan) => RuntimeBytes + (plan.Rows.Count * BytesPerTensor);
 
     /// <summary>Memory that calibration takes whatever the samples are.</summary>
-    internal static long CalibrationBytes(QuantizationPlan plan, string model)
+    internal static long CalibrationBytes(IReadOnlyList<QuantizationPlan> plans, string model)
     {
         FileInfo tokenizer = new(Path.Combine(model, "tokenizer.json"));
-        return FixedBytes(plan) + ModelBytes + (tokenizer.Exists ? CopiesOfTokenizer * tokenizer.Length : 0);
+        return RuntimeBytes + plans.Sum(plan => plan.Rows.Count * BytesPerTensor) + ModelBytes + (tokenizer.Exists ? CopiesOfTokenizer * tokenizer.Length : 0);
     }
 
     /// <summary>Adds what calibration takes, which comes first: it leaves a copy of what it makes beside the result.</summary>
-    internal ResourceEstimate With(CalibrationNeeds needs, QuantizationPlan plan, long calibrationBytes)
+    internal ResourceEstimate With(CalibrationNeeds needs, IReadOnlyList<QuantizationPlan> plans, long calibrationBytes)
     {
-        long made = plan.Rows.Where(row => row.IsEncoded).Sum(row => row.BytesAfter);
+        long made = plans.Sum(plan => plan.Rows.Where(row => row.IsEncoded).Sum(row => row.BytesAfter));
         return this with
         {
             PeakMemoryBytes = Math.Max(PeakMemoryBytes, calibrationBytes + needs.PeakBytes),
             DiskBytes = made + Math.Max(DiskBytes, 2 * needs.HiddenStateBytes),
-            ReadBytes = ReadBytes + plan.BytesBefore,
+            ReadBytes = ReadBytes + plans[0].BytesBefore,
         };
     }
 

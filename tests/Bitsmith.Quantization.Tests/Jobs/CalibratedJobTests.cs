@@ -57,9 +57,9 @@ public sealed class CalibratedJobTests : IDisposable
         using GlmModel model = GlmModel.Open(options.Model, compute);
         CalibrationData data = CalibrationData.Load(options.Calibration!.Data, model, compute, TestContext.Current.CancellationToken);
         using CalibrationPipeline pipeline = CalibrationPipeline.Prepare(
-            model.Language, data, new WeightCalibration(job.Plan, options.Calibration.Method), compute, new PipelineOptions { WorkFolder = PathOf("alone") });
+            model.Language, data, new WeightCalibration([job.Plan], options.Calibration.Method), compute, new PipelineOptions { WorkFolder = PathOf("alone") });
         pipeline.Run(null, TestContext.Current.CancellationToken);
-        using CalibratedWeights made = CalibratedWeights.Open(pipeline.Results, TestContext.Current.CancellationToken);
+        using CalibratedWeights made = CalibratedWeights.Open(pipeline.Results, cancellationToken: TestContext.Current.CancellationToken);
         using CheckpointFolder written = CheckpointFolder.Open(options.Output);
         int compared = 0;
         foreach (SafetensorsFile file in written.Files)
@@ -174,6 +174,62 @@ public sealed class CalibratedJobTests : IDisposable
         Assert.Contains("'lm_head'", Refusal(awq with { Recipe = head }), StringComparison.Ordinal);
         Assert.Contains("give 9 of 10 samples", Refusal(awq with { Calibration = awq.Calibration! with { Data = awq.Calibration.Data with { Samples = 10 } } }), StringComparison.Ordinal);
         Assert.Contains("MiB", Refusal(awq with { MaxMemoryBytes = 1 << 20 }), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("tiny-glm4", CalibrationMethod.AwqGptq)]
+    [InlineData("tiny-glm4-moe", CalibrationMethod.Awq)]
+    public void Several_group_sizes_from_one_pass_are_the_bytes_of_jobs_of_their_own_however_often_it_is_interrupted(string model, CalibrationMethod method)
+    {
+        int[] sizes = [32, 64, 128];
+        JobOptions options = Options(model, "w4a16");
+        // Experts of 32 columns have no groups of 64.
+        IReadOnlyList<string> ignored = model.EndsWith("moe", StringComparison.Ordinal) ? ["re:.*experts.*down_proj$"] : [];
+        options = options with { Recipe = Presets.Get("w4a16") with { Ignore = ignored }, MaxShardBytes = 60_000, Calibration = options.Calibration! with { Propagation = Propagation.Original, Method = new() { Method = method } } };
+        Dictionary<string, byte[]> alone = [];
+        foreach (int size in sizes)
+        {
+            foreach ((string name, byte[] content) in Quantize(options with { Output = PathOf($"alone{size}"), Recipe = Presets.WithGroupSize(options.Recipe, size) }))
+            {
+                alone.Add($"W4A16_GS{size}/{name}", content);
+            }
+        }
+
+        JobOptions together = options;
+        for (int reports = 2; ; reports += reports < 4 ? 1 : 7)
+        {
+            using CancellationTokenSource stop = new();
+            using QuantizationJobSet set = QuantizationJobSet.Prepare(together, sizes, TestContext.Current.CancellationToken);
+            Stopper stopper = new(reports, stop);
+            try
+            {
+                Assert.Equal(sizes, set.Run(stopper, stopper, stop.Token).Select(manifest => manifest.Recipe.Groups[0].Weights.GroupSize!.Value));
+                break;
+            }
+            catch (OperationCanceledException)
+            {
+                Assert.False(Directory.Exists(options.Output));
+                together = options with { Resume = true, Threads = 1 + (reports % 3) };
+            }
+        }
+
+        Assert.True(together.Resume);
+        TestCheckpoint.AssertSame(alone, TestCheckpoint.Files(options.Output));
+        Assert.False(Directory.Exists(options.Output + ".bitsmith-work"));
+        using QuantizationJobSet other = QuantizationJobSet.Prepare(options, [32, 64], TestContext.Current.CancellationToken);
+        Assert.Contains("exists", Assert.Throws<RequestException>(() => other.Run(null, null, TestContext.Current.CancellationToken)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Several_group_sizes_are_refused_where_they_cannot_share_a_pass()
+    {
+        JobOptions options = Options("tiny-glm4", "w4a16");
+        Assert.Contains("--propagate original", Refused(options, 32, 64), StringComparison.Ordinal);
+        Assert.Contains("twice", Refused(options with { Calibration = null }, 32, 32), StringComparison.Ordinal);
+        Assert.Throws<RecipeException>(() => QuantizationJobSet.Prepare(Options("tiny-glm4", "nvfp4a16") with { Calibration = null }, [32, 64], TestContext.Current.CancellationToken));
+
+        static string Refused(JobOptions options, params int[] sizes) =>
+            Assert.Throws<RequestException>(() => QuantizationJobSet.Prepare(options, sizes, TestContext.Current.CancellationToken)).Message;
     }
 
     private static string Refusal(JobOptions options) => Assert.Throws<RequestException>(() => QuantizationJob.Prepare(options, TestContext.Current.CancellationToken)).Message;

@@ -14,7 +14,10 @@ namespace Bitsmith.Quantization.Calibration.Awq;
 /// <remarks>Cost for each group of g columns of a row: 10 · g² multiplications and additions, and 10 roundings. Memory: ten times that of the rows at work, and losses. Results do not depend on threads.</remarks>
 public static class AwqClip
 {
-    private const int Steps = 10;
+    /// <summary>Copies of the rows at work.</summary>
+    internal const int Copies = 10;
+
+    private const int Steps = Copies;
     private const float StepSize = 0.05f;
     private const int RowsPerTask = 16;
 

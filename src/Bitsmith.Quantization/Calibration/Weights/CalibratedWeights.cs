@@ -12,7 +12,7 @@ namespace Bitsmith.Quantization.Calibration.Weights;
 /// <summary>
 /// The tensors that calibration made, in a safetensors file for each decoder layer: the outputs of encoded weights under the names that the plan gives them, and tensors of the source that change but stay unquantized
 /// (a norm, a router, a bias) under their own. <c>__metadata__</c> holds, as JSON, the loss of each weight's outputs under the weight's name, under <c>experts</c> the tokens of the layer's experts, and under
-/// <c>sha256</c> the hash of everything else in the file.
+/// <c>sha256</c> the hash of everything else in the file. Where several plans were calibrated at once, their number and a slash stand in front of their names.
 /// </summary>
 public sealed class CalibratedWeights : IDisposable
 {
@@ -25,9 +25,9 @@ public sealed class CalibratedWeights : IDisposable
     private readonly Dictionary<string, OutputLoss> losses = new(StringComparer.Ordinal);
     private readonly List<ExpertTokens> experts = [];
 
-    private CalibratedWeights()
-    {
-    }
+    private readonly string prefix;
+
+    private CalibratedWeights(string prefix) => this.prefix = prefix;
 
     /// <summary>SHA-256 over all files, in hexadecimal; their names and places are not among it.</summary>
     public string Digest { get; private set; } = string.Empty;
@@ -37,28 +37,24 @@ public sealed class CalibratedWeights : IDisposable
 
     /// <summary>Writes the file of a layer.</summary>
     /// <param name="target">Where it goes.</param>
-    /// <param name="tensors">The tensors with their whole content.</param>
-    /// <param name="losses">What the outputs of Linears lost, by the names of their weights in the source.</param>
+    /// <param name="results">What the layer became; of several plans one behind the other.</param>
     /// <param name="experts">The tokens of the layer's experts, or null.</param>
     /// <exception cref="ArgumentException">A tensor's content has another length than its type and shape say, or a loss is no sum of squares.</exception>
-    public static void Write(
-        Stream target, IReadOnlyList<(TensorInfo Tensor, ReadOnlyMemory<byte> Content)> tensors, IReadOnlyDictionary<string, OutputLoss> losses, ExpertTokens? experts = null)
+    internal static void Write(Stream target, IReadOnlyList<LayerResults> results, ExpertTokens? experts = null)
     {
         ArgumentNullException.ThrowIfNull(target);
-        ArgumentNullException.ThrowIfNull(tensors);
-        ArgumentNullException.ThrowIfNull(losses);
-        foreach ((TensorInfo tensor, ReadOnlyMemory<byte> content) in tensors)
+        ArgumentNullException.ThrowIfNull(results);
+        (TensorInfo Tensor, ReadOnlyMemory<byte> Content)[] tensors =
+            [.. results.SelectMany((result, plan) => result.Tensors.Select(made => (made.Tensor with { Name = PrefixOf(plan, results.Count) + made.Tensor.Name }, made.Content)))];
+        if (tensors.FirstOrDefault(made => made.Content.Length != made.Tensor.Bytes) is ({ } wrong, var bytes))
         {
-            if (content.Length != tensor.Bytes)
-            {
-                throw new ArgumentException($"'{tensor.Name}' is {tensor.Describe()}, but has {content.Length} bytes.", nameof(tensors));
-            }
+            throw new ArgumentException($"'{wrong.Name}' is {wrong.Describe()}, but has {bytes.Length} bytes.", nameof(results));
         }
 
         Dictionary<string, string> metadata = [];
-        foreach ((string name, OutputLoss loss) in losses.OrderBy(loss => loss.Key, StringComparer.Ordinal))
+        foreach ((string name, OutputLoss loss) in results.SelectMany((result, plan) => result.Losses.Select(loss => (PrefixOf(plan, results.Count) + loss.Key, loss.Value))).OrderBy(loss => loss.Item1, StringComparer.Ordinal))
         {
-            metadata.Add(name, loss.IsValid ? JsonSerializer.Serialize(loss, CalibratedWeightsJson.Default.OutputLoss) : throw new ArgumentException($"'{name}' lost {loss}.", nameof(losses)));
+            metadata.Add(name, loss.IsValid ? JsonSerializer.Serialize(loss, CalibratedWeightsJson.Default.OutputLoss) : throw new ArgumentException($"'{name}' lost {loss}.", nameof(results)));
         }
 
         if (experts is not null)
@@ -83,12 +79,16 @@ public sealed class CalibratedWeights : IDisposable
     }
 
     /// <summary>Opens the files of a calibration and checks every byte of them.</summary>
+    /// <param name="files">The files of all layers.</param>
+    /// <param name="plan">Of calibrations of several plans, the number of the one whose results are wanted.</param>
+    /// <param name="plans">How many plans were calibrated.</param>
+    /// <param name="cancellationToken">Stops between files.</param>
     /// <exception cref="CheckpointException">A file is missing or damaged, or two hold the same tensor.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static CalibratedWeights Open(IEnumerable<string> files, CancellationToken cancellationToken = default)
+    public static CalibratedWeights Open(IEnumerable<string> files, int plan = 0, int plans = 1, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(files);
-        CalibratedWeights weights = new();
+        CalibratedWeights weights = new(PrefixOf(plan, plans));
         try
         {
             using IncrementalHash all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -150,10 +150,10 @@ public sealed class CalibratedWeights : IDisposable
     internal void Check(QuantizationPlan plan)
     {
         Dictionary<string, TensorInfo> known = plan.Rows.SelectMany(row => row.Outputs).ToDictionary(output => output.Name, StringComparer.Ordinal);
-        foreach ((SafetensorsFile file, StoredTensor tensor) in places.Values)
+        foreach ((string name, (SafetensorsFile file, StoredTensor tensor)) in places)
         {
-            string expected = known.TryGetValue(tensor.Name, out TensorInfo? output) ? output.Describe() : "no such tensor";
-            Require(tensor.Describe() == expected, file, $"'{tensor.Name}' is {tensor.Describe()}, expected {expected}");
+            string expected = known.TryGetValue(name, out TensorInfo? output) ? output.Describe() : "no such tensor";
+            Require(tensor.Describe() == expected, file, $"'{name}' is {tensor.Describe()}, expected {expected}");
         }
 
         ILookup<string, PlanRow> fused = plan.Rows.ToLookup(row => row.Fusion ?? string.Empty, StringComparer.Ordinal);
@@ -192,11 +192,11 @@ public sealed class CalibratedWeights : IDisposable
         }
 
         all.AppendData(Convert.FromHexString(hash));
-        foreach (StoredTensor tensor in file.Header.Tensors)
+        foreach (StoredTensor tensor in file.Header.Tensors.Where(tensor => tensor.Name.StartsWith(prefix, StringComparison.Ordinal)))
         {
-            if (!places.TryAdd(tensor.Name, (file, tensor)))
+            if (!places.TryAdd(tensor.Name[prefix.Length..], (file, tensor)))
             {
-                throw new CheckpointException(path, $"'{tensor.Name}' stands in {Path.GetFileName(places[tensor.Name].File.Path)} too. {StartOver}");
+                throw new CheckpointException(path, $"'{tensor.Name}' stands in {Path.GetFileName(places[tensor.Name[prefix.Length..]].File.Path)} too. {StartOver}");
             }
         }
 
@@ -206,9 +206,9 @@ public sealed class CalibratedWeights : IDisposable
             {
                 experts.Add(Parse(path, key, text, CalibratedWeightsJson.Default.ExpertTokens, tokens => tokens.Seen.Count == tokens.Routed.Count && tokens.Routed.Count > 0));
             }
-            else
+            else if (key.StartsWith(prefix, StringComparison.Ordinal))
             {
-                losses[key] = Parse(path, key, text, CalibratedWeightsJson.Default.OutputLoss, loss => loss.IsValid);
+                losses[key[prefix.Length..]] = Parse(path, key, text, CalibratedWeightsJson.Default.OutputLoss, loss => loss.IsValid);
             }
         }
     }
@@ -230,6 +230,9 @@ public sealed class CalibratedWeights : IDisposable
 
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
+
+    /// <summary>What stands in front of the names of a plan's tensors where there are several.</summary>
+    private static string PrefixOf(int plan, int plans) => plans == 1 ? string.Empty : $"{plan}/";
 
     private static T Parse<T>(string path, string key, string text, JsonTypeInfo<T> type, Predicate<T> isValid)
         where T : class

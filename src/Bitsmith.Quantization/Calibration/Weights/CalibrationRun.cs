@@ -7,20 +7,20 @@ using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Calibration.Weights;
 
-/// <summary>The calibration of a quantization job: the source as a running model, the samples, and what is done with each layer.</summary>
+/// <summary>The calibration of a quantization job, or of several that share a pass over the samples: the source as a running model, the samples, and what is done with each layer.</summary>
 internal sealed class CalibrationRun : IDisposable
 {
     private readonly QuantizationCalibration options;
-    private readonly QuantizationPlan plan;
+    private readonly IReadOnlyList<QuantizationPlan> plans;
     private readonly GlmModel model;
     private readonly ComputeOptions compute;
     private readonly ILayerCalibration method;
     private readonly PipelineOptions pipeline;
 
-    private CalibrationRun(QuantizationCalibration options, GlmModel model, ComputeOptions compute, QuantizationPlan plan, CalibrationData data, long? maxMemoryBytes)
+    private CalibrationRun(QuantizationCalibration options, GlmModel model, ComputeOptions compute, IReadOnlyList<QuantizationPlan> plans, CalibrationData data, long? maxMemoryBytes)
     {
-        (this.options, this.plan, this.model, this.compute, Data) = (options, plan, model, compute, data);
-        method = new WeightCalibration(plan, options.Method);
+        (this.options, this.plans, this.model, this.compute, Data) = (options, plans, model, compute, data);
+        method = new WeightCalibration(plans, options.Method);
         pipeline = new PipelineOptions { WorkFolder = string.Empty, Propagation = options.Propagation, MaxMemoryBytes = maxMemoryBytes, Resume = true };
         Needs = CalibrationNeeds.Of(model.Language, data, method, pipeline);
         Fingerprint = CalibrationPipeline.FingerprintOf(model.Language, data, method, compute, options.Propagation);
@@ -37,14 +37,14 @@ internal sealed class CalibrationRun : IDisposable
 
     /// <summary>Opens the model and reads the samples.</summary>
     /// <param name="folder">The model.</param>
-    /// <param name="plan">What becomes of its tensors.</param>
+    /// <param name="plans">What becomes of its tensors; several results from one pass.</param>
     /// <param name="options">How it is calibrated.</param>
     /// <param name="threads">Threads.</param>
     /// <param name="maxMemoryBytes">Most memory, or null.</param>
     /// <param name="cancellationToken">Stops between rows of the samples.</param>
     /// <exception cref="RequestException">The samples are too few or others than expected, the memory is too small, or the model cannot be calibrated so.</exception>
     /// <exception cref="Checkpoints.CheckpointException">Model or samples are broken.</exception>
-    public static CalibrationRun Open(string folder, QuantizationPlan plan, QuantizationCalibration options, int threads, long? maxMemoryBytes, CancellationToken cancellationToken)
+    public static CalibrationRun Open(string folder, IReadOnlyList<QuantizationPlan> plans, QuantizationCalibration options, int threads, long? maxMemoryBytes, CancellationToken cancellationToken)
     {
         ComputeOptions compute = ComputeOptions.On(threads, exactInputs: false);
         GlmModel model = GlmModel.Open(folder, compute);
@@ -52,7 +52,7 @@ internal sealed class CalibrationRun : IDisposable
         {
             CalibrationData data = CalibrationData.Load(options.Data, model, compute, cancellationToken);
             return options.ExpectedDigest is null || options.ExpectedDigest == data.Digest
-                ? new CalibrationRun(options, model, compute, plan, data, maxMemoryBytes)
+                ? new CalibrationRun(options, model, compute, plans, data, maxMemoryBytes)
                 : throw new RequestException($"the calibration samples are not those of the result that is to be made again: their digest is {data.Digest}, expected {options.ExpectedDigest}. Give the same data, number, length and seed.");
         }
         catch
@@ -64,12 +64,13 @@ internal sealed class CalibrationRun : IDisposable
 
     /// <summary>Goes through the layers that are not done yet.</summary>
     /// <param name="workFolder">Where it works. Its files stay.</param>
+    /// <param name="plan">The plan whose results are wanted.</param>
     /// <param name="progress">Told after each batch of samples.</param>
     /// <param name="cancellationToken">Stops it; layers that were done stay done.</param>
     /// <exception cref="Checkpoints.CheckpointException">The model computes what is no finite number, or what an interrupted job left is damaged.</exception>
     /// <exception cref="JobException">The system refused to write.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public CalibratedWeights Run(string workFolder, IProgress<CalibrationProgress>? progress, CancellationToken cancellationToken)
+    public CalibratedWeights Run(string workFolder, QuantizationPlan plan, IProgress<CalibrationProgress>? progress, CancellationToken cancellationToken)
     {
         IReadOnlyList<string> files;
         using (CalibrationPipeline run = CalibrationPipeline.Prepare(model.Language, Data, method, compute, pipeline with { WorkFolder = workFolder }))
@@ -78,7 +79,7 @@ internal sealed class CalibrationRun : IDisposable
             files = run.Results;
         }
 
-        CalibratedWeights weights = CalibratedWeights.Open(files, cancellationToken);
+        CalibratedWeights weights = CalibratedWeights.Open(files, plans.Index().First(pair => ReferenceEquals(pair.Item, plan)).Index, plans.Count, cancellationToken);
         try
         {
             weights.Check(plan);
@@ -91,8 +92,8 @@ internal sealed class CalibrationRun : IDisposable
         }
     }
 
-    /// <summary>What the manifest says of it.</summary>
-    public ManifestCalibration Describe(CalibratedWeights weights)
+    /// <summary>What the manifest of a plan's result says of it.</summary>
+    public ManifestCalibration Describe(QuantizationPlan plan, CalibratedWeights weights)
     {
         double[] gains = [.. plan.Rows.Select(row => weights.LossOf(row.Source.Name)?.GainDb).OfType<double>()];
         return new ManifestCalibration

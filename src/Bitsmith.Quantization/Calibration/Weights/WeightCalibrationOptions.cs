@@ -1,5 +1,6 @@
 using System.Globalization;
 using Bitsmith.Quantization.Calibration.Statistics;
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Gptq;
 
 namespace Bitsmith.Quantization.Calibration.Weights;
@@ -9,6 +10,17 @@ public sealed record WeightCalibrationOptions
 {
     /// <summary>The method. Weights in formats without GPTQ are searched.</summary>
     public CalibrationMethod Method { get; init; } = CalibrationMethod.Gptq;
+
+    /// <summary>How scales are chosen where GPTQ does not choose them; round to nearest has the library's.</summary>
+    public WeightEncoder Encoder
+    {
+        get => Method == CalibrationMethod.Rtn ? WeightEncoder.Library : field;
+        init;
+    }
+    = WeightEncoder.Best;
+
+    /// <summary>With <see cref="CalibrationMethod.Awq"/>, weights are limited where that costs less in the outputs than coarser scales: <see cref="Awq.AwqClip"/>.</summary>
+    public bool Clip { get; init; }
 
     /// <summary>Every expert sees every token in the statistics; what flows on is what the router chooses.</summary>
     public bool AllExperts { get; init; } = true;
@@ -26,7 +38,7 @@ public sealed record WeightCalibrationOptions
     public double Damping { get; init; } = 0.01;
 
     /// <summary>What the result depends on, in a line.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{CalibrationMethods.NameOf(Method)}, damping {Damping}, {Rounding.Sweeps} sweeps; {Statistics}");
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{CalibrationMethods.NameOf(Method)}, {Encoder} scales{(Clip ? ", clipped" : string.Empty)}, damping {Damping}, {Rounding.Sweeps} sweeps; {Statistics}");
 
     internal bool HasGptq => Method is CalibrationMethod.Gptq or CalibrationMethod.AwqGptq;
 

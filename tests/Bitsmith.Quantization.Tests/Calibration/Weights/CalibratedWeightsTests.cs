@@ -100,7 +100,7 @@ public sealed class CalibratedWeightsTests : IDisposable
         Write(0, [(new TensorInfo("a", ElementType.U8, [1]), new byte[1])], []);
         using CalibratedWeights first = Open(1);
         File.Move(Layer(0), Layer(7));
-        using CalibratedWeights moved = CalibratedWeights.Open([Layer(7)], TestContext.Current.CancellationToken);
+        using CalibratedWeights moved = CalibratedWeights.Open([Layer(7)], cancellationToken: TestContext.Current.CancellationToken);
         Write(0, [(new TensorInfo("a", ElementType.U8, [1]), new byte[] { 1 })], []);
         using CalibratedWeights other = Open(1);
         Assert.Equal(first.Digest, moved.Digest);
@@ -201,10 +201,10 @@ public sealed class CalibratedWeightsTests : IDisposable
     private void Write(int layer, IReadOnlyList<(TensorInfo Tensor, ReadOnlyMemory<byte> Content)> tensors, Dictionary<string, OutputLoss> losses, ExpertTokens? experts = null)
     {
         using FileStream stream = File.Create(Layer(layer));
-        CalibratedWeights.Write(stream, tensors, losses, experts);
+        CalibratedWeights.Write(stream, [new LayerResults(tensors, losses)], experts);
     }
 
-    private CalibratedWeights Open(int layers) => CalibratedWeights.Open(Enumerable.Range(0, layers).Select(Layer), TestContext.Current.CancellationToken);
+    private CalibratedWeights Open(int layers) => CalibratedWeights.Open(Enumerable.Range(0, layers).Select(Layer), cancellationToken: TestContext.Current.CancellationToken);
 
     private static Dictionary<string, byte[]> Contents(string path)
     {

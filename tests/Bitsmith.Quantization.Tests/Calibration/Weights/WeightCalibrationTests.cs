@@ -4,10 +4,12 @@ using Bitsmith.Models.Layers;
 using Bitsmith.Models.Weights;
 using Bitsmith.Quantization.Calibration;
 using Bitsmith.Quantization.Calibration.Data;
+using Bitsmith.Quantization.Calibration.Statistics;
 using Bitsmith.Quantization.Calibration.Weights;
 using Bitsmith.Quantization.Modules;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Quantization.Recipes;
+using Bitsmith.Tensors.Formats;
 using Bitsmith.Tensors.Matrices;
 
 namespace Bitsmith.Quantization.Tests.Calibration.Weights;
@@ -32,6 +34,25 @@ public sealed class WeightCalibrationTests : IDisposable
         Assert.True(errors[CalibrationMethod.AwqGptq] < 0.7 * errors[CalibrationMethod.Rtn], $"both {errors[CalibrationMethod.AwqGptq]}, nearest {errors[CalibrationMethod.Rtn]}");
     }
 
+    [Theory]
+    [InlineData("tiny-glm4")]
+    [InlineData("tiny-glm4-moe")]
+    public void Limits_to_weights_bring_the_outputs_of_min_max_scales_closer(string model)
+    {
+        WeightCalibrationOptions awq = new() { Method = CalibrationMethod.Awq, Encoder = WeightEncoder.Library };
+        double without = ErrorOf(model, "w4a16", awq), with = ErrorOf(model, "w4a16", awq with { Clip = true }), searched = ErrorOf(model, "w4a16", awq with { Encoder = WeightEncoder.Best });
+        Assert.True(with < without, $"with limits {with}, without {without}");
+        Assert.True(searched < without, $"searched scales {searched}, min-max {without}");
+    }
+
+    [Fact]
+    public void Experts_weighed_by_the_router_lose_less_in_the_layers_outputs()
+    {
+        WeightCalibrationOptions alike = new() { Method = CalibrationMethod.Gptq };
+        double before = ErrorOf("tiny-glm4-moe", "w4a16", alike), after = ErrorOf("tiny-glm4-moe", "w4a16", alike with { Weighting = TokenWeighting.Router });
+        Assert.True(after < before, $"weighed {after}, alike {before}");
+    }
+
     /// <summary>Squared error of the outputs of all layers over their squares, each layer seeing what the original ones compute.</summary>
     private double ErrorOf(string name, string scheme, WeightCalibrationOptions options)
     {
@@ -43,7 +64,7 @@ public sealed class WeightCalibrationTests : IDisposable
         Random random = new(11);
         CalibrationData data = CalibrationData.OfTokens([.. Enumerable.Range(0, 20).Select(_ => Enumerable.Range(0, 50).Select(_ => random.Next(256)).ToArray())]);
         using ModelWeights weights = ModelWeights.Open(folder);
-        using Probe probe = new(new WeightCalibration(plan, options));
+        using Probe probe = new(new WeightCalibration([plan], options));
         using CalibrationPipeline pipeline = CalibrationPipeline.Prepare(
             LanguageModel.Create(weights, ComputeOptions.Default), data, probe, ComputeOptions.Default, new PipelineOptions { WorkFolder = Path.Combine(root.FullName, "work"), Propagation = Propagation.Original });
         pipeline.Run(null, TestContext.Current.CancellationToken);
