@@ -197,7 +197,7 @@ public sealed class GptqTests
         return new MomentFactor(moments, factors ?? [], Damping, compute);
     }
 
-    /// <summary>Rows whose columns depend on each other.</summary>
+    /// <summary>Rows whose columns depend on each other, in BF16, to which moments round them.</summary>
     private static float[] Inputs(int columns, int rows, int seed)
     {
         Random random = new(seed);
@@ -216,7 +216,7 @@ public sealed class GptqTests
             }
         }
 
-        return inputs;
+        return [.. inputs.Select(BFloat16.Round)];
     }
 
     private static float[] Weights(int rows, int columns, int seed)

@@ -200,7 +200,7 @@ public sealed class AwqSearchTests
         return values;
     }
 
-    /// <summary>The squared error of what the Linears that read make of their inputs, token by token.</summary>
+    /// <summary>The squared error of what the Linears that read make of their inputs, in BF16, token by token.</summary>
     private static double Measured(AwqMapping mapping, float[] channels, StorageFormat format, Recorder recorder)
     {
         float[] factors = mapping.ToColumns(channels);
@@ -212,7 +212,7 @@ public sealed class AwqSearchTests
             float largest = mapping.Balance.Where(other => Fusion.KeyOf(other.Name) == Fusion.KeyOf(linear.Name)).Max(other => scaled[other].Max(MathF.Abs));
             float[] original = Weights(linear), values = Rounded(scaled[linear], rows, columns, format, largest);
             double[] errors = [.. values.Select((value, i) => (double)((value / factors[i % columns]) - original[i]))];
-            foreach (float[] input in recorder.Inputs[linear.Name].Chunk(columns))
+            foreach (float[] input in recorder.Inputs[linear.Name].Select(BFloat16.Round).Chunk(columns))
             {
                 for (int row = 0; row < rows; row++)
                 {
