@@ -1,5 +1,4 @@
 using Bitsmith.Tensors.ElementTypes;
-using Bitsmith.Tensors.InstructionSets;
 using Bitsmith.Tensors.Matrices;
 using Bitsmith.Tensors.Tests.Support;
 
@@ -7,9 +6,6 @@ namespace Bitsmith.Tensors.Tests.Matrices;
 
 public sealed class SecondMomentsTests
 {
-    private static IReadOnlyList<ComputeOptions> Kernels =>
-        [.. Sets.All.Select(set => new ComputeOptions(1, set)), .. ComputeOptions.HasBFloat16Dot && Sets.All.Contains(InstructionSet.Avx512) ? [new ComputeOptions(1, InstructionSet.Avx512, BFloat16Inputs: true)] : (ComputeOptions[])[]];
-
     [Theory]
     [InlineData(1, 1)]
     [InlineData(5, 63)]
@@ -25,7 +21,7 @@ public sealed class SecondMomentsTests
         foreach (ReadOnlyMemory<float> each in (ReadOnlyMemory<float>[])[default, weights])
         {
             (double[] expected, double[] magnitudes) = Plain(values, each.Span, columns);
-            foreach (ComputeOptions kernels in Kernels)
+            foreach (ComputeOptions kernels in Sets.Kernels)
             {
                 double[] whole = Sum(values, each, columns, rows, kernels);
                 for (int i = 0; i < expected.Length; i++)
@@ -43,7 +39,7 @@ public sealed class SecondMomentsTests
     [Fact]
     public void Subnormal_values_count_as_zero_and_what_is_no_finite_number_stays_none()
     {
-        foreach (ComputeOptions kernels in Kernels)
+        foreach (ComputeOptions kernels in Sets.Kernels)
         {
             using SecondMoments moments = new(5);
             moments.Add(new float[] { BitConverter.UInt32BitsToSingle(0x007F_0000), 1e19f, float.NaN, float.PositiveInfinity, 1e20f }, default, kernels);

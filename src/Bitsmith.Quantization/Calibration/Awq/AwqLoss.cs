@@ -36,7 +36,7 @@ internal sealed class AwqLoss(AwqOptions options, ComputeOptions compute) : IDis
     public static long MemoryBytes(int columns, int blockRows, int points)
     {
         long chunk = Math.Max(ErrorBytes, (long)points * columns * sizeof(float) * RowsOf(blockRows));
-        return (2 * chunk) + QuadraticForm.BytesOf(columns);
+        return (2 * chunk) + QuadraticForm.BytesOf((chunk / ((long)columns * sizeof(float))) + 1, columns);
     }
 
     /// <summary>Weighs.</summary>
