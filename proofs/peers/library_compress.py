@@ -2,7 +2,7 @@
 """Compress a Hugging Face safetensors folder with the real compressed-tensors library, data-free, on one thread.
 
   library_compress.py SOURCE_DIR OUT_DIR --block 128 [--ignore RE ...]     write a folder that clients load
-  library_compress.py SOURCE_DIR OUT_DIR --group w4a16:32 [--ignore ...]   another scheme for every Linear: fp8:SIDE, w4a16:GROUP, nvfp4a16
+  library_compress.py SOURCE_DIR OUT_DIR --group w4a16:32 [--ignore ...]   another scheme for every Linear: fp8:SIDE, w4a16:GROUP, w4a16-asym:GROUP, nvfp4a16
   library_compress.py SOURCE_DIR OUT_DIR --group 're:.*mlp.*=w4a16:64' --group 're:.*self_attn.*=nvfp4a16' ...   several schemes
   library_compress.py SOURCE_DIR --block 128 [--ignore RE ...] --time-only [--limit-gb N]
   library_compress.py --self-check GOLDEN_DIR                              compare with golden files made through llm-compressor
@@ -12,8 +12,8 @@ builds as torch.nn.Linear from config.json; routed experts that the checkpoint s
 --time-only times observing, scales and compress_module; reading, building the module and a warm-up are outside.
 
 What the flow is: the module holds the weight and the scheme; per-block minimum and maximum over the weight padded with zeros
-(llm-compressor's memoryless_minmax observer), or over groups of columns; the library's calculate_qparams; the library's compress_module. No zero
-point. Global scales of NVFP4 follow from the range over q/k/v or gate/up of one parent together (llm-compressor's fused layers).
+(llm-compressor's memoryless_minmax observer), or over groups of columns; the library's calculate_qparams; the library's compress_module. Zero
+points of asymmetric schemes only. Global scales of NVFP4 follow from the range over q/k/v or gate/up of one parent together (llm-compressor's fused layers).
 Exit code: 0 fine, 1 the self-check found a difference.
 """
 import argparse, contextlib, os, re, shutil, sys, time
@@ -40,9 +40,9 @@ def scheme_of(block, targets=("Linear",)):
 
 def scheme_named(text, targets):
     name, _, size = text.partition(":")
-    scheme = preset_name_to_scheme({"fp8": "FP8_BLOCK", "w4a16": "W4A16", "nvfp4a16": "NVFP4A16"}[name], list(targets))
+    scheme = preset_name_to_scheme({"fp8": "FP8_BLOCK", "w4a16": "W4A16", "w4a16-asym": "W4A16_ASYM", "nvfp4a16": "NVFP4A16"}[name], list(targets))
     args = scheme.weights.model_dump()
-    args.update({"fp8": {"block_structure": [int(size or 128)] * 2}, "w4a16": {"group_size": int(size or 128)}}.get(name, {}))
+    args.update({"fp8": {"block_structure": [int(size or 128)] * 2}, "w4a16": {"group_size": int(size or 128)}, "w4a16-asym": {"group_size": int(size or 128)}}.get(name, {}))
     args.pop("zp_dtype", None)
     scheme.weights = QuantizationArgs(**args)
     return scheme
@@ -79,7 +79,9 @@ def compress(module, fused_range=None):
         module.weight_global_scale.data.copy_(generate_gparam(low_of_all.reshape(1), high_of_all.reshape(1)))
         scale, _ = calculate_qparams(low, high, args, global_scale=module.weight_global_scale.data)
     else:
-        scale, _ = calculate_qparams(low, high, args)
+        scale, zero_point = calculate_qparams(low, high, args)
+        if not args.symmetric:
+            module.weight_zero_point.data.copy_(zero_point)
     module.weight_scale.data.copy_(scale)
     compress_module(module)
     return {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}

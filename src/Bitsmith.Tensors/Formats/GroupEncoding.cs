@@ -28,40 +28,42 @@ internal static class GroupEncoding
     /// <param name="importance">How much each column counts.</param>
     /// <param name="packed">Receives half a byte for each weight.</param>
     /// <param name="scales">Receives a scale for each group.</param>
+    /// <param name="zeroPoints">Where the format has zero points: receives them, packed; see <see cref="ZeroPoints"/>. Otherwise empty.</param>
     /// <param name="errors">Receives the loss of each row.</param>
     /// <param name="libraryErrors">With <see cref="WeightEncoder.Best"/>: receives what the library would have lost.</param>
     /// <param name="set">Kernels.</param>
     public static void Encode<TFormat>(
         TFormat format, WeightEncoder encoder, ElementType type, ReadOnlySpan<byte> weights, ColumnWeights importance,
-        Span<byte> packed, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors, InstructionSet set)
+        Span<byte> packed, Span<byte> scales, Span<byte> zeroPoints, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors, InstructionSet set)
         where TFormat : struct, IGroupFormat
     {
         errors.Clear();
         libraryErrors.Clear();
+        zeroPoints.Clear();
         bool best = encoder == WeightEncoder.Best;
         switch (set)
         {
             case InstructionSet.Avx512:
-                Rows<TFormat, Lanes512>(format, best, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                Rows<TFormat, Lanes512>(format, best, type, weights, importance, packed, scales, zeroPoints, errors, libraryErrors, set);
                 break;
             case InstructionSet.Avx2:
-                Rows<TFormat, Lanes256>(format, best, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                Rows<TFormat, Lanes256>(format, best, type, weights, importance, packed, scales, zeroPoints, errors, libraryErrors, set);
                 break;
             case InstructionSet.Vector128:
-                Rows<TFormat, Lanes128>(format, best, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                Rows<TFormat, Lanes128>(format, best, type, weights, importance, packed, scales, zeroPoints, errors, libraryErrors, set);
                 break;
             case InstructionSet.Scalar when best:
-                Rows<TFormat, ScalarLanes>(format, best, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                Rows<TFormat, ScalarLanes>(format, best, type, weights, importance, packed, scales, zeroPoints, errors, libraryErrors, set);
                 break;
             default:
-                Define(format, type, weights, importance.Columns, packed, scales, errors);
+                Define(format, type, weights, importance.Columns, packed, scales, zeroPoints, errors);
                 break;
         }
     }
 
     /// <summary>The library's encoder, weight by weight.</summary>
     private static void Define<TFormat>(
-        TFormat format, ElementType type, ReadOnlySpan<byte> weights, int columns, Span<byte> packed, Span<byte> scales, Span<QuantizationError> errors)
+        TFormat format, ElementType type, ReadOnlySpan<byte> weights, int columns, Span<byte> packed, Span<byte> scales, Span<byte> zeroPoints, Span<QuantizationError> errors)
         where TFormat : struct, IGroupFormat
     {
         float[] group = new float[format.GroupSize];
@@ -77,12 +79,17 @@ internal static class GroupEncoding
             }
 
             Require(float.IsFinite(largest), group, row, first % columns);
-            (uint stored, float scale) = format.LibraryScale(largest);
+            (uint stored, float scale, float zero) = format.LibraryScale(group, largest);
             format.WriteScales([stored], scales.Slice(first / group.Length * format.ScaleBytes, format.ScaleBytes));
+            if (format.HasZeroPoints)
+            {
+                ZeroPoints.Write(zeroPoints, columns / group.Length, row, first % columns / group.Length, [zero]);
+            }
+
             float inverseUnit = 1 / LaneGroups.Unit(largest), error = 0, signal = 0, most = 0;
             for (int i = 0; i < group.Length; i++)
             {
-                (int code, float value) = format.Nearest(format.LibraryQuotient(group[i] / scale));
+                (int code, float value) = format.LibraryNearest(group[i] / scale, zero);
                 packed[(first + i) / 2] |= (byte)(code << ((first + i) % 2 * 4));
                 float difference = group[i] - (value * scale), inUnits = difference * inverseUnit, weight = group[i] * inverseUnit;
                 error += inUnits * inUnits;
@@ -97,12 +104,12 @@ internal static class GroupEncoding
     [SkipLocalsInit]
     private static void Rows<TFormat, TLanes>(
         TFormat format, bool best, ElementType type, ReadOnlySpan<byte> weights, ColumnWeights importance,
-        Span<byte> packed, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors, InstructionSet set)
+        Span<byte> packed, Span<byte> scales, Span<byte> zeroPoints, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors, InstructionSet set)
         where TFormat : struct, IGroupFormat
         where TLanes : struct, ILanes16<TLanes>
     {
         int columns = importance.Columns, size = format.GroupSize, room = size * Width, groupsOfRow = columns / size;
-        Span<float> source = stackalloc float[room], raw = stackalloc float[room], laneValues = stackalloc float[room], laneWeights = stackalloc float[room], units = stackalloc float[Width];
+        Span<float> source = stackalloc float[room], raw = stackalloc float[room], laneValues = stackalloc float[room], laneWeights = stackalloc float[room], units = stackalloc float[Width], zeros = stackalloc float[Width];
         Span<uint> words = stackalloc uint[room / CodesInWord], libraryWords = stackalloc uint[room / CodesInWord], stored = stackalloc uint[Width];
         LaneGroups lanes = new(size, 1, laneValues, laneWeights, units);
         raw.Clear();
@@ -125,24 +132,30 @@ internal static class GroupEncoding
                 TLanes largest = Largest<TLanes>(raw);
                 Require(TLanes.MaxLane(largest) < Infinity, part, row, start);
                 TLanes inverseUnit = TLanes.DivideF(LaneMath.Single<TLanes>(1), LaneGroups.Unit(largest));
-                GroupScales<TLanes> chosen = format.LibraryScale(largest);
-                Sums<TLanes> sums = Write(format, raw, laneWeights, chosen.Scale, inverseUnit, fromLibrary: true, words);
+                GroupScales<TLanes> chosen = format.LibraryScale(raw, largest);
+                Sums<TLanes> sums = Write(format, raw, laneWeights, chosen, inverseUnit, fromLibrary: true, words);
                 if (best)
                 {
                     Add(libraryErrors, row, sums, inverseUnit, count, size);
                     words.CopyTo(libraryWords);
                     lanes.LoadValues<TLanes>(part);
                     GroupScales<TLanes> found = format.Search(lanes, chosen);
-                    Sums<TLanes> foundSums = Write(format, raw, laneWeights, found.Scale, inverseUnit, fromLibrary: false, words);
+                    Sums<TLanes> foundSums = Write(format, raw, laneWeights, found, inverseUnit, fromLibrary: false, words);
                     TLanes better = TLanes.LessF(foundSums.Weighted, sums.Weighted);
                     Merge(better, words, libraryWords);
-                    chosen = new(TLanes.Select(better, found.Stored, chosen.Stored), chosen.Scale);
+                    chosen = new(TLanes.Select(better, found.Stored, chosen.Stored), chosen.Scale, TLanes.Select(better, found.Zero, chosen.Zero));
                     sums = Sums<TLanes>.Select(better, foundSums, sums);
                 }
 
                 Add(errors, row, sums, inverseUnit, count, size);
                 TLanes.Store32(chosen.Stored, ref Unsafe.As<uint, float>(ref stored[0]));
                 format.WriteScales(stored[..count], scales.Slice(((row * groupsOfRow) + (start / size)) * format.ScaleBytes, count * format.ScaleBytes));
+                if (format.HasZeroPoints)
+                {
+                    TLanes.Store32(chosen.Zero, ref zeros[0]);
+                    ZeroPoints.Write(zeroPoints, groupsOfRow, row, start / size, zeros[..count]);
+                }
+
                 Scatter(words, size / CodesInWord, packed.Slice(((row * columns) + start) / 2, length / 2));
             }
         }
@@ -165,16 +178,16 @@ internal static class GroupEncoding
     /// <summary>Makes the codes of sixteen groups with given scales, eight to a word, and sums up what they lose.</summary>
     [MethodImpl(LaneGroups.Kernel)]
     private static Sums<TLanes> Write<TFormat, TLanes>(
-        TFormat format, ReadOnlySpan<float> raw, ReadOnlySpan<float> weights, TLanes scale, TLanes inverseUnit, bool fromLibrary, Span<uint> words)
+        TFormat format, ReadOnlySpan<float> raw, ReadOnlySpan<float> weights, in GroupScales<TLanes> chosen, TLanes inverseUnit, bool fromLibrary, Span<uint> words)
         where TFormat : struct, IGroupFormat
         where TLanes : struct, ILanes16<TLanes>
     {
-        TLanes error = TLanes.Broadcast(0), weighted = error, signal = error, largest = error, word = error;
+        TLanes error = TLanes.Broadcast(0), weighted = error, signal = error, largest = error, word = error, scale = chosen.Scale, zero = chosen.Zero;
         ref float x = ref MemoryMarshal.GetReference(raw), w = ref MemoryMarshal.GetReference(weights), target = ref Unsafe.As<uint, float>(ref MemoryMarshal.GetReference(words));
         for (int i = 0; i < raw.Length; i += Width)
         {
             TLanes value = TLanes.Load32(in Unsafe.Add(ref x, i)), quotient = TLanes.DivideF(value, scale);
-            (TLanes code, TLanes level) = format.Nearest(fromLibrary ? format.LibraryQuotient(quotient) : quotient);
+            (TLanes code, TLanes level) = fromLibrary ? format.LibraryNearest(quotient, zero) : format.Nearest(quotient, zero);
             int place = i / Width % CodesInWord;
             word |= code << (4 * place);
             if (place == CodesInWord - 1)

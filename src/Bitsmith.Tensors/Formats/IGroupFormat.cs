@@ -6,10 +6,11 @@ namespace Bitsmith.Tensors.Formats;
 /// <summary>A scale of each of sixteen groups.</summary>
 /// <param name="stored">What is stored for it, as bits.</param>
 /// <param name="scale">What codes are multiplied with.</param>
-internal readonly struct GroupScales<TLanes>(TLanes stored, TLanes scale)
+/// <param name="zero">The zero point, which is subtracted from codes before that; 0 where the format has none.</param>
+internal readonly struct GroupScales<TLanes>(TLanes stored, TLanes scale, TLanes zero = default)
     where TLanes : struct, ILanes16<TLanes>
 {
-    public readonly TLanes Stored = stored, Scale = scale;
+    public readonly TLanes Stored = stored, Scale = scale, Zero = zero;
 }
 
 /// <summary>A format of 4-bit codes with a scale for each group of consecutive columns: the definition, for one weight, and the same on sixteen groups side by side.</summary>
@@ -21,30 +22,35 @@ internal interface IGroupFormat
     /// <summary>Bytes of a stored scale.</summary>
     int ScaleBytes { get; }
 
-    /// <summary>The library's scale of a group: what is stored for it, as bits, and what codes are multiplied with.</summary>
-    (uint Stored, float Scale) LibraryScale(float largest);
+    /// <summary>True where each group stores a zero point beside its scale: a code's integer from -8 to 7; see <see cref="ZeroPoints"/>.</summary>
+    bool HasZeroPoints { get; }
 
-    /// <summary>The library's w / scale, as it is rounded before it becomes a code.</summary>
-    float LibraryQuotient(float quotient);
+    /// <summary>The library's scale of a group: what is stored for it, as bits, what codes are multiplied with, and the zero point.</summary>
+    /// <param name="group">The weights.</param>
+    /// <param name="largest">Their largest magnitude.</param>
+    (uint Stored, float Scale, float Zero) LibraryScale(ReadOnlySpan<float> group, float largest);
+
+    /// <summary>The code that the library gives to w / scale, and the number that it stands for, in units of the scale.</summary>
+    (int Code, float Value) LibraryNearest(float quotient, float zero);
 
     /// <summary>The code nearest to w / scale, and the number that it stands for.</summary>
-    (int Code, float Value) Nearest(float quotient);
+    (int Code, float Value) Nearest(float quotient, float zero);
 
-    /// <inheritdoc cref="LibraryScale(float)"/>
-    GroupScales<TLanes> LibraryScale<TLanes>(TLanes largest) where TLanes : struct, ILanes16<TLanes>;
+    /// <inheritdoc cref="LibraryScale(ReadOnlySpan{float}, float)"/>
+    GroupScales<TLanes> LibraryScale<TLanes>(ReadOnlySpan<float> groups, TLanes largest) where TLanes : struct, ILanes16<TLanes>;
 
-    /// <inheritdoc cref="LibraryQuotient(float)"/>
-    TLanes LibraryQuotient<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes>;
+    /// <inheritdoc cref="LibraryNearest(float, float)"/>
+    (TLanes Code, TLanes Value) LibraryNearest<TLanes>(TLanes quotient, TLanes zero) where TLanes : struct, ILanes16<TLanes>;
 
-    /// <inheritdoc cref="Nearest(float)"/>
-    (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes>;
+    /// <inheritdoc cref="Nearest(float, float)"/>
+    (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient, TLanes zero) where TLanes : struct, ILanes16<TLanes>;
 
     /// <summary>The scales of least weighted squared error among those that can be stored, found by search.</summary>
     /// <param name="lanes">The groups.</param>
     /// <param name="library">The library's scales.</param>
     GroupScales<TLanes> Search<TLanes>(in LaneGroups lanes, GroupScales<TLanes> library) where TLanes : struct, ILanes16<TLanes>;
 
-    /// <summary>What each code stands for, in units of the scale.</summary>
+    /// <summary>What each code stands for, in units of the scale and before a zero point is subtracted.</summary>
     ReadOnlySpan<float> Levels { get; }
 
     /// <summary>The scale that can be stored next to a wanted one; zero or infinite where there is none of its size.</summary>

@@ -19,23 +19,25 @@ public static partial class Int4Group
 
         public int ScaleBytes => type.Bytes();
 
-        public (uint Stored, float Scale) LibraryScale(float largest)
+        public bool HasZeroPoints => false;
+
+        public (uint Stored, float Scale, float Zero) LibraryScale(ReadOnlySpan<float> group, float largest)
         {
             float scale = TRounding.Round(largest / Range);
             scale = scale == 0 ? TRounding.Epsilon : scale;
-            return (BitConverter.SingleToUInt32Bits(scale), scale);
+            return (BitConverter.SingleToUInt32Bits(scale), scale, 0);
         }
 
-        public float LibraryQuotient(float quotient) => TRounding.Round(quotient);
+        public (int Code, float Value) LibraryNearest(float quotient, float zero) => Nearest(TRounding.Round(quotient), zero);
 
-        public (int Code, float Value) Nearest(float quotient)
+        public (int Code, float Value) Nearest(float quotient, float zero)
         {
             float value = MathF.Round(Math.Clamp(quotient, Lowest, Highest), MidpointRounding.ToEven);
             return ((int)value - Lowest, value);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public GroupScales<TLanes> LibraryScale<TLanes>(TLanes largest)
+        public GroupScales<TLanes> LibraryScale<TLanes>(ReadOnlySpan<float> groups, TLanes largest)
             where TLanes : struct, ILanes16<TLanes>
         {
             TLanes scale = TRounding.Round(TLanes.DivideF(largest, LaneMath.Single<TLanes>(Range)));
@@ -44,10 +46,10 @@ public static partial class Int4Group
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public TLanes LibraryQuotient<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes> => TRounding.Round(quotient);
+        public (TLanes Code, TLanes Value) LibraryNearest<TLanes>(TLanes quotient, TLanes zero) where TLanes : struct, ILanes16<TLanes> => Nearest(TRounding.Round(quotient), zero);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient)
+        public (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient, TLanes zero)
             where TLanes : struct, ILanes16<TLanes>
         {
             TLanes value = IntegerLevels.Round(TLanes.MinF(TLanes.MaxF(quotient, LaneMath.Single<TLanes>(Lowest)), LaneMath.Single<TLanes>(Highest)));
@@ -86,13 +88,8 @@ public static partial class Int4Group
             return new(scale, scale);
         }
 
-        public void ReadScales(ReadOnlySpan<byte> source, Span<uint> stored, Span<float> scales)
-        {
-            ElementConversion.ToSingle(type, source, scales, InstructionSet.Scalar);
-            System.Runtime.InteropServices.MemoryMarshal.Cast<float, uint>(scales).CopyTo(stored);
-        }
+        public void ReadScales(ReadOnlySpan<byte> source, Span<uint> stored, Span<float> scales) => FloatScales.Read(type, source, stored, scales);
 
-        public void WriteScales(ReadOnlySpan<uint> stored, Span<byte> target) =>
-            ElementConversion.FromSingle(type, System.Runtime.InteropServices.MemoryMarshal.Cast<uint, float>(stored), target, InstructionSet.Scalar);
+        public void WriteScales(ReadOnlySpan<uint> stored, Span<byte> target) => FloatScales.Write(type, stored, target);
     }
 }

@@ -65,13 +65,13 @@ public static partial class Int4Group
         switch (type)
         {
             case ElementType.BF16:
-                GroupEncoding.Encode(new Codes<BFloat16Weights>(type, groupSize), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                GroupEncoding.Encode(new Codes<BFloat16Weights>(type, groupSize), encoder, type, weights, importance, packed, scales, [], errors, libraryErrors, set);
                 break;
             case ElementType.F16:
-                GroupEncoding.Encode(new Codes<HalfWeights>(type, groupSize), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                GroupEncoding.Encode(new Codes<HalfWeights>(type, groupSize), encoder, type, weights, importance, packed, scales, [], errors, libraryErrors, set);
                 break;
             default:
-                GroupEncoding.Encode(new Codes<SingleWeights>(type, groupSize), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                GroupEncoding.Encode(new Codes<SingleWeights>(type, groupSize), encoder, type, weights, importance, packed, scales, [], errors, libraryErrors, set);
                 break;
         }
     }
@@ -95,9 +95,9 @@ public static partial class Int4Group
         GroupShape.Check(type, 1, factor.Columns, groupSize);
         return type switch
         {
-            ElementType.BF16 => GptqEncoding.Encode(new Codes<BFloat16Weights>(type, groupSize), weights, factor, options, packed, scales, compute),
-            ElementType.F16 => GptqEncoding.Encode(new Codes<HalfWeights>(type, groupSize), weights, factor, options, packed, scales, compute),
-            _ => GptqEncoding.Encode(new Codes<SingleWeights>(type, groupSize), weights, factor, options, packed, scales, compute),
+            ElementType.BF16 => GptqEncoding.Encode(new Codes<BFloat16Weights>(type, groupSize), weights, factor, options, packed, scales, default, compute),
+            ElementType.F16 => GptqEncoding.Encode(new Codes<HalfWeights>(type, groupSize), weights, factor, options, packed, scales, default, compute),
+            _ => GptqEncoding.Encode(new Codes<SingleWeights>(type, groupSize), weights, factor, options, packed, scales, default, compute),
         };
     }
 
@@ -121,7 +121,7 @@ public static partial class Int4Group
         {
             int count = Math.Min(each, weights.Length - start), groups = count / groupSize;
             ElementConversion.ToSingle(type, scales.Slice(start / groupSize * type.Bytes(), groups * type.Bytes()), values[..groups], set);
-            NibbleGroups.Decode(NibbleGroups.Int4, type, packed.Slice(start / 2, count / 2), values[..groups], groupSize, weights.Slice(start, count), set);
+            NibbleGroups.Decode(NibbleGroups.Int4, type, packed.Slice(start / 2, count / 2), values[..groups], [], groupSize, weights.Slice(start, count), set);
         }
     }
 
@@ -132,7 +132,10 @@ public static partial class Int4Group
     public static float ErrorBound(ElementType type, float weight, float scale)
     {
         float quotient = weight / scale, within = Math.Clamp(quotient, Lowest, Highest);
-        float epsilon = type == ElementType.BF16 ? BFloat16Weights.Epsilon : type == ElementType.F16 ? HalfWeights.Epsilon : SingleWeights.Epsilon;
-        return (0.5f + (epsilon * Math.Abs(within)) + Math.Abs(quotient - within)) * Math.Abs(scale) * (1 + 1e-6f);
+        return (0.5f + (EpsilonOf(type) * Math.Abs(within)) + Math.Abs(quotient - within)) * Math.Abs(scale) * (1 + 1e-6f);
     }
+
+    /// <summary>Machine epsilon of T.</summary>
+    internal static float EpsilonOf(ElementType type) =>
+        type == ElementType.BF16 ? BFloat16Weights.Epsilon : type == ElementType.F16 ? HalfWeights.Epsilon : SingleWeights.Epsilon;
 }

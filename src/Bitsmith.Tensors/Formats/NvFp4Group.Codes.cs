@@ -59,14 +59,20 @@ public static partial class NvFp4Group
 
         public int ScaleBytes => 1;
 
-        public (uint Stored, float Scale) LibraryScale(float largest) => NvFp4Group.LibraryScale(TRounding.Round(largest / LargestCode), globalScale);
+        public bool HasZeroPoints => false;
 
-        public float LibraryQuotient(float quotient) => quotient;
+        public (uint Stored, float Scale, float Zero) LibraryScale(ReadOnlySpan<float> group, float largest)
+        {
+            (uint stored, float scale) = NvFp4Group.LibraryScale(TRounding.Round(largest / LargestCode), globalScale);
+            return (stored, scale, 0);
+        }
 
-        public (int Code, float Value) Nearest(float quotient) => NearestE2M1(quotient);
+        public (int Code, float Value) LibraryNearest(float quotient, float zero) => NearestE2M1(quotient);
+
+        public (int Code, float Value) Nearest(float quotient, float zero) => NearestE2M1(quotient);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public GroupScales<TLanes> LibraryScale<TLanes>(TLanes largest)
+        public GroupScales<TLanes> LibraryScale<TLanes>(ReadOnlySpan<float> groups, TLanes largest)
             where TLanes : struct, ILanes16<TLanes>
         {
             TLanes s1 = TRounding.Round(TLanes.DivideF(largest, LaneMath.Single<TLanes>(LargestCode)));
@@ -78,10 +84,10 @@ public static partial class NvFp4Group
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public TLanes LibraryQuotient<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes> => quotient;
+        public (TLanes Code, TLanes Value) LibraryNearest<TLanes>(TLanes quotient, TLanes zero) where TLanes : struct, ILanes16<TLanes> => NearestE2M1(quotient);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient) where TLanes : struct, ILanes16<TLanes> => NearestE2M1(quotient);
+        public (TLanes Code, TLanes Value) Nearest<TLanes>(TLanes quotient, TLanes zero) where TLanes : struct, ILanes16<TLanes> => NearestE2M1(quotient);
 
         /// <summary>Few scales can be stored: those near the library's are all tried.</summary>
         [MethodImpl(LaneGroups.Kernel)]

@@ -87,13 +87,13 @@ public static partial class NvFp4Group
         switch (type)
         {
             case ElementType.BF16:
-                GroupEncoding.Encode(new Codes<BFloat16Weights>(globalScale), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                GroupEncoding.Encode(new Codes<BFloat16Weights>(globalScale), encoder, type, weights, importance, packed, scales, [], errors, libraryErrors, set);
                 break;
             case ElementType.F16:
-                GroupEncoding.Encode(new Codes<HalfWeights>(globalScale), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                GroupEncoding.Encode(new Codes<HalfWeights>(globalScale), encoder, type, weights, importance, packed, scales, [], errors, libraryErrors, set);
                 break;
             default:
-                GroupEncoding.Encode(new Codes<SingleWeights>(globalScale), encoder, type, weights, importance, packed, scales, errors, libraryErrors, set);
+                GroupEncoding.Encode(new Codes<SingleWeights>(globalScale), encoder, type, weights, importance, packed, scales, [], errors, libraryErrors, set);
                 break;
         }
     }
@@ -118,9 +118,9 @@ public static partial class NvFp4Group
         GroupShape.Check(type, 1, factor.Columns, Columns);
         return type switch
         {
-            ElementType.BF16 => GptqEncoding.Encode(new Codes<BFloat16Weights>(globalScale), weights, factor, options, packed, scales, compute),
-            ElementType.F16 => GptqEncoding.Encode(new Codes<HalfWeights>(globalScale), weights, factor, options, packed, scales, compute),
-            _ => GptqEncoding.Encode(new Codes<SingleWeights>(globalScale), weights, factor, options, packed, scales, compute),
+            ElementType.BF16 => GptqEncoding.Encode(new Codes<BFloat16Weights>(globalScale), weights, factor, options, packed, scales, default, compute),
+            ElementType.F16 => GptqEncoding.Encode(new Codes<HalfWeights>(globalScale), weights, factor, options, packed, scales, default, compute),
+            _ => GptqEncoding.Encode(new Codes<SingleWeights>(globalScale), weights, factor, options, packed, scales, default, compute),
         };
     }
 
@@ -142,7 +142,7 @@ public static partial class NvFp4Group
         {
             int count = Math.Min(Each, weights.Length - start), groups = count / Columns;
             ReadScales(scales.Slice(start / Columns, groups), globalScale, values[..groups], set);
-            NibbleGroups.Decode(NibbleGroups.E2M1, ElementType.BF16, packed.Slice(start / 2, count / 2), values[..groups], Columns, weights.Slice(start, count), set);
+            NibbleGroups.Decode(NibbleGroups.E2M1, ElementType.BF16, packed.Slice(start / 2, count / 2), values[..groups], [], Columns, weights.Slice(start, count), set);
         }
     }
 

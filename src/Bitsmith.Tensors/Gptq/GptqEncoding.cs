@@ -31,10 +31,11 @@ internal static unsafe class GptqEncoding
     /// <param name="options">How long to go on.</param>
     /// <param name="packed">Receives half a byte for each weight.</param>
     /// <param name="scales">Receives a scale for each group.</param>
+    /// <param name="zeroPoints">Where the format has zero points: receives them, packed. Otherwise empty.</param>
     /// <param name="compute">Threads and kernels.</param>
     /// <returns>What it costs the outputs.</returns>
     public static GptqLoss Encode<TFormat>(
-        TFormat format, ReadOnlyMemory<float> weights, MomentFactor factor, GptqOptions options, Memory<byte> packed, Memory<byte> scales, ComputeOptions compute)
+        TFormat format, ReadOnlyMemory<float> weights, MomentFactor factor, GptqOptions options, Memory<byte> packed, Memory<byte> scales, Memory<byte> zeroPoints, ComputeOptions compute)
         where TFormat : struct, IGroupFormat
     {
         ArgumentNullException.ThrowIfNull(factor);
@@ -42,18 +43,20 @@ internal static unsafe class GptqEncoding
         ArgumentNullException.ThrowIfNull(compute);
         int columns = factor.Columns, rows = weights.Length / columns;
         if (weights.Length != (long)rows * columns || columns % format.GroupSize != 0
-            || packed.Length != (long)rows * columns / 2 || scales.Length != (long)rows * (columns / format.GroupSize) * format.ScaleBytes)
+            || packed.Length != (long)rows * columns / 2 || scales.Length != (long)rows * (columns / format.GroupSize) * format.ScaleBytes
+            || zeroPoints.Length != (format.HasZeroPoints ? ZeroPoints.BytesOf(rows, columns / format.GroupSize) : 0))
         {
-            throw new ArgumentException($"{weights.Length} weights, {packed.Length} bytes of codes and {scales.Length} of scales do not fit {columns} columns in groups of {format.GroupSize}.", nameof(weights));
+            throw new ArgumentException($"{weights.Length} weights, {packed.Length} bytes of codes, {scales.Length} of scales and {zeroPoints.Length} of zero points do not fit {columns} columns in groups of {format.GroupSize}.", nameof(weights));
         }
 
         GptqLoss[] losses = new GptqLoss[(rows + Rows - 1) / Rows];
-        compute.Run(losses.Length, new Panels<TFormat>(format, weights, ColumnWeights.Of(factor.Diagonal, columns), factor, options, packed, scales, losses, compute.InstructionSet));
+        compute.Run(losses.Length, new Panels<TFormat>(format, weights, ColumnWeights.Of(factor.Diagonal, columns), factor, options, packed, scales, zeroPoints, losses, compute.InstructionSet));
         return losses.Aggregate(default(GptqLoss), (sum, loss) => sum + loss);
     }
 
     private readonly struct Panels<TFormat>(
-        TFormat format, ReadOnlyMemory<float> weights, ColumnWeights importance, MomentFactor factor, GptqOptions options, Memory<byte> packed, Memory<byte> scales, GptqLoss[] losses, InstructionSet set) : IParallelWork
+        TFormat format, ReadOnlyMemory<float> weights, ColumnWeights importance, MomentFactor factor, GptqOptions options, Memory<byte> packed, Memory<byte> scales, Memory<byte> zeroPoints,
+        GptqLoss[] losses, InstructionSet set) : IParallelWork
         where TFormat : struct, IGroupFormat
     {
         public void Run(int task)
@@ -73,38 +76,40 @@ internal static unsafe class GptqEncoding
             int columns = factor.Columns, first = task * Rows, rows = Math.Min(Rows, (weights.Length / columns) - first), groups = columns / format.GroupSize;
             ReadOnlySpan<float> source = weights.Span.Slice(first * columns, rows * columns);
             Span<byte> codes = packed.Span.Slice(first * columns / 2, rows * columns / 2), stored = scales.Span.Slice(first * groups * format.ScaleBytes, rows * groups * format.ScaleBytes);
+            // A panel is whole words of zero points.
+            Span<byte> zeros = format.HasZeroPoints ? zeroPoints.Span.Slice((int)ZeroPoints.BytesOf(first, groups), (int)ZeroPoints.BytesOf(rows, groups)) : [];
             int block = format.GroupSize * Math.Max(1, BlockColumns / format.GroupSize);
-            Span<float> scratch = ThreadScratch.Take<float>(checked((((3 * columns) + (2 * groups) + (2 * block)) * Rows)));
+            Span<float> scratch = ThreadScratch.Take<float>(checked((((3 * columns) + (3 * groups) + (2 * block)) * Rows)));
             scratch.Clear();
             fixed (float* memory = scratch)
             {
                 GptqPanel<TFormat, TLanes> panel = new(format, factor, memory, block, rows);
                 panel.Load(source);
                 double signal = panel.Square();
-                Find(WeightEncoder.Library, source, first, codes, stored);
-                panel.LoadScales(stored);
+                Find(WeightEncoder.Library, source, first, codes, stored, zeros);
+                panel.LoadScales(stored, zeros);
                 panel.LoadCodes(codes);
                 double library = panel.Square();
-                Find(WeightEncoder.Best, source, first, codes, stored);
+                Find(WeightEncoder.Best, source, first, codes, stored, zeros);
                 panel.Load(source);
-                panel.LoadScales(stored);
+                panel.LoadScales(stored, zeros);
                 panel.Round();
                 for (int sweep = 0; sweep < options.Sweeps && panel.Sweep(); sweep++)
                 {
                 }
 
-                panel.Store(codes, stored);
+                panel.Store(codes, stored, zeros);
                 return new GptqLoss(panel.Square(), library, signal);
             }
         }
 
         /// <summary>Scales and codes without regard to other columns.</summary>
-        private void Find(WeightEncoder encoder, ReadOnlySpan<float> source, int firstRow, Span<byte> codes, Span<byte> stored)
+        private void Find(WeightEncoder encoder, ReadOnlySpan<float> source, int firstRow, Span<byte> codes, Span<byte> stored, Span<byte> zeros)
         {
             Span<QuantizationError> errors = stackalloc QuantizationError[source.Length / factor.Columns], libraryErrors = stackalloc QuantizationError[encoder == WeightEncoder.Best ? errors.Length : 0];
             try
             {
-                GroupEncoding.Encode(format, encoder, ElementType.F32, MemoryMarshal.AsBytes(source), importance, codes, stored, errors, libraryErrors, set);
+                GroupEncoding.Encode(format, encoder, ElementType.F32, MemoryMarshal.AsBytes(source), importance, codes, stored, zeros, errors, libraryErrors, set);
             }
             catch (NonFiniteWeightException problem)
             {

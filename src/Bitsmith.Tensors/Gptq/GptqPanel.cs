@@ -24,12 +24,12 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
     private readonly MomentFactor factor;
     private readonly int columns, groupSize, block, rows;
 
-    // By columns: w - q, what codes stand for, and w - q again in the factor's order. By groups: scales, and their bits as they are stored. By columns of a block: G, and working memory.
-    private readonly float* difference, level, ordered, scale, stored, sums, work;
+    // By columns: w - q, what codes stand for, and w - q again in the factor's order. By groups: scales, their bits as they are stored, and zero points. By columns of a block: G, and working memory.
+    private readonly float* difference, level, ordered, scale, stored, zero, sums, work;
 
     /// <param name="format">The format.</param>
     /// <param name="factor">Of the inputs.</param>
-    /// <param name="memory">64 numbers for three times the columns, twice the groups and twice the block; zeros.</param>
+    /// <param name="memory">64 numbers for three times the columns, three times the groups and twice the block; zeros.</param>
     /// <param name="block">Columns of a block: whole groups.</param>
     /// <param name="rows">Rows that are there.</param>
     public GptqPanel(TFormat format, MomentFactor factor, float* memory, int block, int rows)
@@ -41,7 +41,8 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
         ordered = level + plane;
         scale = ordered + plane;
         stored = scale + groups;
-        sums = stored + groups;
+        zero = stored + groups;
+        sums = zero + groups;
         work = sums + (block * Rows);
         new Span<float>(scale, checked((int)groups)).Fill(1);
     }
@@ -61,9 +62,9 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
         new Span<float>(level, columns * Rows).Clear();
     }
 
-    /// <summary>Takes over scales as they are stored.</summary>
+    /// <summary>Takes over scales and zero points as they are stored.</summary>
     [SkipLocalsInit]
-    public void LoadScales(ReadOnlySpan<byte> source)
+    public void LoadScales(ReadOnlySpan<byte> source, ReadOnlySpan<byte> zeroPoints)
     {
         int groups = columns / groupSize;
         Span<uint> bits = stackalloc uint[ScalesAtOnce];
@@ -79,6 +80,15 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
                     scale[((first + i) * Rows) + row] = values[i];
                     stored[((first + i) * Rows) + row] = BitConverter.UInt32BitsToSingle(bits[i]);
                 }
+
+                if (format.HasZeroPoints)
+                {
+                    ZeroPoints.Read(zeroPoints, groups, row, first, values[..count]);
+                    for (int i = 0; i < count; i++)
+                    {
+                        zero[((first + i) * Rows) + row] = values[i];
+                    }
+                }
             }
         }
     }
@@ -92,9 +102,9 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
             ReadOnlySpan<byte> codes = source.Slice(row * columns / 2, columns / 2);
             for (int column = 0; column < columns; column++)
             {
-                int place = (column * Rows) + row;
-                level[place] = levels[(codes[column / 2] >> (column % 2 * 4)) & 15];
-                difference[place] -= level[place] * scale[(column / groupSize * Rows) + row];
+                int place = (column * Rows) + row, group = (column / groupSize * Rows) + row;
+                level[place] = levels[(codes[column / 2] >> (column % 2 * 4)) & 15] - zero[group];
+                difference[place] -= level[place] * scale[group];
             }
         }
     }
@@ -172,19 +182,20 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
         return Math.Max(0, total) * factor.Unit;
     }
 
-    /// <summary>Writes codes and scales.</summary>
+    /// <summary>Writes codes, scales and zero points.</summary>
     [SkipLocalsInit]
-    public void Store(Span<byte> codes, Span<byte> scales)
+    public void Store(Span<byte> codes, Span<byte> scales, Span<byte> zeroPoints)
     {
+        zeroPoints.Clear();
         Span<uint> words = stackalloc uint[Width];
         for (int column = 0; column < columns; column += CodesInWord)
         {
             for (int lane = 0; lane < rows; lane += Width)
             {
-                TLanes word = TLanes.Broadcast(0);
+                TLanes word = TLanes.Broadcast(0), shift = TLanes.Load32(in zero[(column / groupSize * Rows) + lane]);
                 for (int i = 0; i < CodesInWord; i++)
                 {
-                    word |= format.Nearest(TLanes.Load32(in level[((column + i) * Rows) + lane])).Code << (4 * i);
+                    word |= format.Nearest(TLanes.Load32(in level[((column + i) * Rows) + lane]), shift).Code << (4 * i);
                 }
 
                 TLanes.Store32(word, ref Unsafe.As<uint, float>(ref words[0]));
@@ -197,6 +208,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
 
         int groups = columns / groupSize;
         Span<uint> bits = stackalloc uint[ScalesAtOnce];
+        Span<float> zeros = stackalloc float[ScalesAtOnce];
         for (int row = 0; row < rows; row++)
         {
             for (int first = 0; first < groups; first += ScalesAtOnce)
@@ -205,9 +217,14 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
                 for (int i = 0; i < count; i++)
                 {
                     bits[i] = BitConverter.SingleToUInt32Bits(stored[((first + i) * Rows) + row]);
+                    zeros[i] = zero[((first + i) * Rows) + row];
                 }
 
                 format.WriteScales(bits[..count], scales.Slice(((row * groups) + first) * format.ScaleBytes, count * format.ScaleBytes));
+                if (format.HasZeroPoints)
+                {
+                    ZeroPoints.Write(zeroPoints, groups, row, first, zeros[..count]);
+                }
             }
         }
     }
@@ -223,7 +240,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
     [MethodImpl(LaneGroups.Kernel)]
     private void RoundColumn(int place, int column, int end, float* sum)
     {
-        float* coefficients = factor.Factor + ((nint)place * columns), done = ordered, group = scale + (column / groupSize * Rows), weight = difference + ((nint)column * Rows), code = level + ((nint)column * Rows);
+        float* coefficients = factor.Factor + ((nint)place * columns), done = ordered, group = scale + (column / groupSize * Rows), shift = zero + (column / groupSize * Rows), weight = difference + ((nint)column * Rows), code = level + ((nint)column * Rows);
         for (int lane = 0; lane < Rows; lane += Width)
         {
             TLanes wanted = TLanes.Load32(in sum[lane]);
@@ -232,7 +249,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
                 wanted = TLanes.MultiplyAddF(LaneMath.Single<TLanes>(coefficients[behind]), TLanes.Load32(in done[(behind * Rows) + lane]), wanted);
             }
 
-            TLanes step = TLanes.Load32(in group[lane]), value = format.Nearest(TLanes.DivideF(wanted, step)).Value;
+            TLanes step = TLanes.Load32(in group[lane]), value = format.Nearest(TLanes.DivideF(wanted, step), TLanes.Load32(in shift[lane])).Value;
             TLanes rest = TLanes.SubtractF(TLanes.Load32(in weight[lane]), TLanes.MultiplyF(value, step));
             TLanes.Store32(value, ref code[lane]);
             TLanes.Store32(rest, ref weight[lane]);
@@ -240,12 +257,15 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
         }
     }
 
-    /// <summary>Least squares for the scale of a group: s + Σ c G / Σ c H c, or what can be stored next to that.</summary>
+    /// <summary>
+    /// Least squares for the scale of a group, s + Σ c G / Σ c H c, or what can be stored next to that. With zero points also for all codes' levels c one higher and one lower: whichever lowers the error most.
+    /// </summary>
     [MethodImpl(LaneGroups.Kernel)]
     private bool FitScale(int first, int height, int group, int lane)
     {
         float* moments = factor.Moments, codes = level + ((nint)group * Rows) + lane;
         TLanes product = TLanes.Broadcast(0), square = product;
+        ShiftSums shifts = default;
         for (int i = 0; i < height; i++)
         {
             float* row = moments + ((nint)(first + i) * columns) + group;
@@ -259,22 +279,32 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
             int inGroup = first + i - group;
             if (inGroup >= 0 && inGroup < groupSize)
             {
-                TLanes code = TLanes.Load32(in codes[inGroup * Rows]);
-                product = TLanes.MultiplyAddF(code, TLanes.Load32(in sums[(i * Rows) + lane]), product);
+                TLanes code = TLanes.Load32(in codes[inGroup * Rows]), gradient = TLanes.Load32(in sums[(i * Rows) + lane]);
+                product = TLanes.MultiplyAddF(code, gradient, product);
                 square = TLanes.MultiplyAddF(code, sum, square);
+                if (format.HasZeroPoints)
+                {
+                    shifts.Add(gradient, sum, RowSum(row));
+                }
             }
         }
 
         ref float place = ref scale[(group / groupSize * Rows) + lane];
         ref float bits = ref stored[(group / groupSize * Rows) + lane];
-        TLanes present = TLanes.Load32(in place);
+        TLanes present = TLanes.Load32(in place), shift = TLanes.Broadcast(0);
         GroupScales<TLanes> found = format.NearestScale(TLanes.AddF(present, TLanes.DivideF(product, square)));
+        if (format.HasZeroPoints)
+        {
+            (found, shift) = Shifted(found, present, TLanes.Load32(in zero[(group / groupSize * Rows) + lane]), product, square, shifts);
+        }
+
         TLanes magnitude = found.Scale & TLanes.Broadcast(Magnitude);
 
         // Codes that are all zeros tell of no scale; NaN and infinity are above all numbers.
         TLanes usable = TLanes.LessF(TLanes.Broadcast(0), square) & TLanes.Less(TLanes.Broadcast(0), magnitude) & TLanes.Less(magnitude, TLanes.Broadcast(Infinity));
-        TLanes step = TLanes.SubtractF(found.Scale, present) & usable;
-        if (TLanes.MaxLane(step & TLanes.Broadcast(Magnitude)) == 0)
+        shift &= usable;
+        TLanes step = TLanes.SubtractF(found.Scale, present) & usable, added = TLanes.MultiplyF(found.Scale, shift) & usable;
+        if (TLanes.MaxLane((step | shift) & TLanes.Broadcast(Magnitude)) == 0)
         {
             return false;
         }
@@ -292,7 +322,74 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
             Subtract(step, TLanes.Load32(in work[(i * Rows) + lane]), ref sums[(i * Rows) + lane]);
         }
 
+        if (TLanes.MaxLane(shift & TLanes.Broadcast(Magnitude)) != 0)
+        {
+            Shift(first, height, group, lane, shift, added);
+        }
+
         return true;
+    }
+
+    private float RowSum(float* row)
+    {
+        float sum = 0;
+        for (int j = 0; j < groupSize; j++)
+        {
+            sum += row[j];
+        }
+
+        return sum;
+    }
+
+    /// <summary>Of the group's levels as they are, one higher and one lower, each with its scale of least squares as it can be stored, those that lower the error most.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
+    private (GroupScales<TLanes> Found, TLanes Shift) Shifted(GroupScales<TLanes> found, TLanes present, TLanes zeroPoint, TLanes product, TLanes square, in ShiftSums shifts)
+    {
+        TLanes best = TLanes.Broadcast(0), least = Change(found.Scale, present, best, product, square, shifts);
+        for (int direction = -1; direction <= 1; direction += 2)
+        {
+            // u = c + k: Σ u G, Σ u H c and Σ u H u.
+            TLanes k = LaneMath.Single<TLanes>(direction), twice = TLanes.AddF(k, k);
+            TLanes gradient = TLanes.AddF(product, TLanes.MultiplyF(k, shifts.Gradient)), mixed = TLanes.AddF(square, TLanes.MultiplyF(k, shifts.Mixed));
+            TLanes whole = TLanes.AddF(TLanes.AddF(square, TLanes.MultiplyF(twice, shifts.Mixed)), shifts.Square);
+            GroupScales<TLanes> other = format.NearestScale(TLanes.DivideF(TLanes.AddF(gradient, TLanes.MultiplyF(present, mixed)), whole));
+            TLanes change = Change(other.Scale, present, k, product, square, shifts), target = TLanes.SubtractF(zeroPoint, k);
+            TLanes possible = TLanes.LessF(LaneMath.Single<TLanes>(Int4Group.Lowest - 0.5f), target) & TLanes.LessF(target, LaneMath.Single<TLanes>(Int4Group.Highest + 0.5f))
+                & TLanes.LessF(TLanes.Broadcast(0), other.Scale) & TLanes.Less(other.Scale, TLanes.Broadcast(Infinity));
+            TLanes better = TLanes.LessF(change, least) & possible;
+            found = new(TLanes.Select(better, other.Stored, found.Stored), TLanes.Select(better, other.Scale, found.Scale));
+            (best, least) = (TLanes.Select(better, k, best), TLanes.Select(better, change, least));
+        }
+
+        return (found, best);
+    }
+
+    /// <summary>What becomes of the error with another scale, and levels that are k higher: a² Σ c H c + 2 a b Σ c H 1 + b² Σ 1 H 1 - 2 (a Σ c G + b Σ 1 G), a the scale's change and b = scale · k.</summary>
+    private static TLanes Change(TLanes scale, TLanes present, TLanes k, TLanes product, TLanes square, in ShiftSums shifts)
+    {
+        TLanes a = TLanes.SubtractF(scale, present), b = TLanes.MultiplyF(scale, k);
+        TLanes ofA = TLanes.SubtractF(TLanes.AddF(TLanes.MultiplyF(a, square), TLanes.MultiplyF(TLanes.AddF(b, b), shifts.Mixed)), TLanes.AddF(product, product));
+        TLanes ofB = TLanes.SubtractF(TLanes.MultiplyF(b, shifts.Square), TLanes.AddF(shifts.Gradient, shifts.Gradient));
+        return TLanes.AddF(TLanes.MultiplyF(a, ofA), TLanes.MultiplyF(b, ofB));
+    }
+
+    /// <summary>Lowers the zero point of a group, so that all its levels are higher, the codes being what they are.</summary>
+    [MethodImpl(LaneGroups.Kernel)]
+    private void Shift(int first, int height, int group, int lane, TLanes shift, TLanes added)
+    {
+        ref float place = ref zero[(group / groupSize * Rows) + lane];
+        TLanes.Store32(TLanes.SubtractF(TLanes.Load32(in place), shift), ref place);
+        for (int j = 0; j < groupSize; j++)
+        {
+            ref float code = ref level[((nint)(group + j) * Rows) + lane];
+            TLanes.Store32(TLanes.AddF(TLanes.Load32(in code), shift), ref code);
+            Subtract(added, LaneMath.Single<TLanes>(1), ref difference[((nint)(group + j) * Rows) + lane]);
+        }
+
+        for (int i = 0; i < height; i++)
+        {
+            Subtract(added, LaneMath.Single<TLanes>(RowSum(factor.Moments + ((nint)(first + i) * columns) + group)), ref sums[(i * Rows) + lane]);
+        }
     }
 
     /// <summary>The code nearest to q + G / H, in units of the scale.</summary>
@@ -303,7 +400,7 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
         ref float place = ref level[((nint)column * Rows) + lane];
         TLanes step = TLanes.Load32(in scale[(column / groupSize * Rows) + lane]), code = TLanes.Load32(in place);
         TLanes gain = TLanes.DivideF(TLanes.Load32(in sums[((column - first) * Rows) + lane]), TLanes.MultiplyF(step, LaneMath.Single<TLanes>(row[column - first])));
-        TLanes value = format.Nearest(TLanes.AddF(code, gain)).Value, change = TLanes.SubtractF(value, code);
+        TLanes value = format.Nearest(TLanes.AddF(code, gain), TLanes.Load32(in zero[(column / groupSize * Rows) + lane])).Value, change = TLanes.SubtractF(value, code);
         if (TLanes.MaxLane(change & TLanes.Broadcast(Magnitude)) == 0)
         {
             return false;
@@ -324,4 +421,17 @@ internal readonly unsafe struct GptqPanel<TFormat, TLanes>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Subtract(TLanes left, TLanes right, ref float target) =>
         TLanes.Store32(TLanes.SubtractF(TLanes.Load32(in target), TLanes.MultiplyF(left, right)), ref target);
+
+    /// <summary>Sums over a group that tell what becomes of the error when all levels are shifted: Σ 1 G, Σ 1 H c and Σ 1 H 1.</summary>
+    private struct ShiftSums
+    {
+        public TLanes Gradient, Mixed, Square;
+
+        public void Add(TLanes gradient, TLanes mixed, float square)
+        {
+            Gradient = TLanes.AddF(Gradient, gradient);
+            Mixed = TLanes.AddF(Mixed, mixed);
+            Square = TLanes.AddF(Square, LaneMath.Single<TLanes>(square));
+        }
+    }
 }

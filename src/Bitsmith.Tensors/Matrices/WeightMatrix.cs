@@ -45,10 +45,12 @@ public abstract unsafe class WeightMatrix(int rows, int columns)
     public static WeightMatrix Fp8(int rows, int columns, BlockShape block, TensorBytes codes, ElementType scaleType, TensorBytes scales) =>
         new Fp8Matrix(rows, columns, block, codes, scaleType, scales);
 
-    /// <summary>A matrix of 4-bit integers with a scale of type <paramref name="scaleType"/> for each group; see <see cref="Int4Group"/>.</summary>
+    /// <summary>
+    /// A matrix of 4-bit integers with a scale of type <paramref name="scaleType"/> for each group, see <see cref="Int4Group"/>, and perhaps a zero point, see <see cref="Int4ZeroPointGroup"/>.
+    /// </summary>
     /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of groups.</exception>
-    public static WeightMatrix Int4(int rows, int columns, int groupSize, TensorBytes packed, ElementType scaleType, TensorBytes scales) =>
-        new Int4Matrix(rows, columns, groupSize, packed, scaleType, scales);
+    public static WeightMatrix Int4(int rows, int columns, int groupSize, TensorBytes packed, ElementType scaleType, TensorBytes scales, TensorBytes? zeroPoints = null) =>
+        new Int4Matrix(rows, columns, groupSize, packed, scaleType, scales, zeroPoints);
 
     /// <summary>A matrix of NVFP4 codes, scales and global scale; see <see cref="NvFp4Group"/>.</summary>
     /// <exception cref="ArgumentException">The bytes do not fit the shape, or the columns are no whole number of groups.</exception>

@@ -71,7 +71,7 @@ public sealed class GroupGoldenTests
         {
             StoredTensor weight = expected.Tensor(name + ".weight");
             GroupCase matrix = Of(weight, file);
-            GroupEncoded stored = new(golden.Bytes(name + ".weight_packed"), golden.Bytes(name + ".weight_scale"), [], []);
+            GroupEncoded stored = new(golden.Bytes(name + ".weight_packed"), golden.Bytes(name + ".weight_scale"), [], [], []);
             float globalScale = matrix.IsNvFp4 ? MemoryMarshal.Read<float>(golden.Bytes(name + ".weight_global_scale")) : 1;
             byte[] bytes = new byte[weight.Bytes];
             ElementConversion.FromSingle(weight.Type, matrix.Decode(stored, globalScale, set), bytes, InstructionSet.Scalar);
@@ -98,6 +98,28 @@ public sealed class GroupGoldenTests
 
             NvFp4Activations.RoundTrip(x, globalScale, x.AsSpan(), type == "bf16", set);
             Assert.Equal(expected, x);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(EverySet))]
+    public void Zero_points_of_hostile_weights_are_those_of_compressed_tensors_and_decode_to_its_values(InstructionSet set)
+    {
+        using SafetensorsFile golden = Fixture.Open("zero_points");
+        string[] names = golden.Stems(".weight_packed");
+        Assert.Equal(9, names.Length);
+        foreach (string name in names)
+        {
+            StoredTensor weight = golden.Tensor(name + ".weight");
+            GroupCase matrix = Of(weight, name) with { HasZeroPoints = true };
+            Assert.NotEqual(0, matrix.Matrix.Rows % ZeroPoints.RowsInWord);
+            GroupEncoded encoded = matrix.Encode(golden.Bytes(name + ".weight"), WeightEncoder.Library, set);
+            Same(golden.Bytes(name + ".weight_scale"), encoded.Scales, $"{set}: scales of {name}");
+            Same(golden.Bytes(name + ".weight_zero_point"), encoded.ZeroPoints, $"{set}: zero points of {name}");
+            Same(golden.Bytes(name + ".weight_packed"), encoded.Packed, $"{set}: codes of {name}");
+            byte[] decoded = new byte[weight.Bytes];
+            ElementConversion.FromSingle(weight.Type, matrix.Decode(encoded, 1, set), decoded, InstructionSet.Scalar);
+            Same(golden.Bytes(name + ".decoded"), decoded, $"{set}: values of {name}");
         }
     }
 

@@ -29,6 +29,7 @@ public sealed class GroupPropertyTests
                 {
                     GroupEncoded encoded = matrix.Encode(weights, encoder, set, importance);
                     Assert.True(scalar.Scales.AsSpan().SequenceEqual(encoded.Scales), $"{set}: scales");
+                    Assert.True(scalar.ZeroPoints.AsSpan().SequenceEqual(encoded.ZeroPoints), $"{set}: zero points");
                     Assert.True(scalar.Packed.AsSpan().SequenceEqual(encoded.Packed), $"{set}: codes");
                     Assert.Equal(scalar.Errors, encoded.Errors);
                     Assert.Equal(scalar.LibraryErrors, encoded.LibraryErrors);
@@ -48,17 +49,19 @@ public sealed class GroupPropertyTests
                 float globalScale = matrix.GlobalScale(weights);
                 GroupEncoded encoded = matrix.Encode(weights, WeightEncoder.Library);
                 double[] scales = matrix.Scales(encoded, globalScale), levels = matrix.Levels(encoded);
+                int[] zeros = matrix.Zeros(encoded);
                 for (int group = 0; group < scales.Length; group++)
                 {
                     double[] members = values[(group * matrix.Group)..((group + 1) * matrix.Group)];
                     float scale = (float)scales[group];
-                    Assert.Equal(ExpectedScale(matrix, (float)members.Max(Math.Abs), globalScale), scale);
+                    (float expectedScale, int zero) = matrix.HasZeroPoints ? ExpectedRange(matrix.Matrix.Type, members) : (ExpectedScale(matrix, (float)members.Max(Math.Abs), globalScale), 0);
+                    Assert.Equal((expectedScale, zero), (scale, zeros[group]));
                     for (int i = 0; i < members.Length; i++)
                     {
                         float quotient = (float)members[i] / scale;
                         double level = matrix.IsNvFp4
                             ? NearestEven.Round(Math.Clamp(quotient, -6, 6), 2, 1)
-                            : Math.Round(Math.Clamp(Rounded(matrix.Matrix.Type, quotient), -8, 7), MidpointRounding.ToEven);
+                            : Math.Round(Math.Clamp(Rounded(matrix.Matrix.Type, (float)Rounded(matrix.Matrix.Type, quotient) + zero), -8, 7), MidpointRounding.ToEven) - zero;
                         Assert.True(level == levels[(group * matrix.Group) + i], $"{members[i]:R} with scale {scale:R} became {levels[(group * matrix.Group) + i]}, expected {level}");
                     }
                 }
@@ -103,16 +106,30 @@ public sealed class GroupPropertyTests
             runs: 60);
 
     [Theory]
-    [InlineData(false, 32, 1.0)]
-    [InlineData(false, 128, 0.6)]
-    [InlineData(true, 16, 0.3)]
-    public void The_best_encoder_is_really_better_on_ordinary_weights(bool isNvFp4, int group, double decibels)
+    [InlineData(false, false, 32, 1.0)]
+    [InlineData(false, false, 128, 0.6)]
+    [InlineData(false, true, 32, 0.4)]
+    [InlineData(false, true, 128, 0.45)]
+    [InlineData(true, false, 16, 0.3)]
+    public void The_best_encoder_is_really_better_on_ordinary_weights(bool isNvFp4, bool hasZeroPoints, int group, double decibels)
     {
-        GroupCase matrix = new(new Matrix(17, 64, 1024, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4);
+        GroupCase matrix = new(new Matrix(17, 64, 1024, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4, hasZeroPoints);
         GroupEncoded best = matrix.Encode(matrix.Matrix.Bytes(), WeightEncoder.Best);
         QuantizationError chosen = Total(best.Errors), library = Total(best.LibraryErrors);
         Assert.True(chosen.SignalToNoiseDecibels > library.SignalToNoiseDecibels + decibels, $"{chosen.SignalToNoiseDecibels} against {library.SignalToNoiseDecibels} dB");
         Assert.InRange(library.SignalToNoiseDecibels, 17, 24);
+    }
+
+    [Fact]
+    public void Zero_points_never_cost_more_than_a_hair_and_gain_much_where_weights_lie_on_one_side()
+    {
+        Matrix matrix = new(23, 32, 1024, new BlockShape(1, 64), ElementType.BF16, Content.Ordinary);
+        byte[] weights = matrix.Bytes(), shifted = new byte[weights.Length];
+        ElementConversion.FromSingle(ElementType.BF16, [.. matrix.Values(weights).Select(value => (float)Math.Abs(value))], shifted);
+        Assert.True(Loss(weights, true) < 1.001 * Loss(weights, false));
+        Assert.True(Loss(shifted, true) < 0.4 * Loss(shifted, false));
+
+        double Loss(byte[] bytes, bool hasZeroPoints) => Total(new GroupCase(matrix, false, hasZeroPoints).Encode(bytes, WeightEncoder.Best).Errors).SquaredError;
     }
 
     [Theory]
@@ -132,13 +149,16 @@ public sealed class GroupPropertyTests
                 float globalScale = matrix.GlobalScale(weights);
                 GroupEncoded encoded = matrix.Encode(weights, encoder);
                 double[] values = matrix.Matrix.Values(weights), scales = matrix.Scales(encoded, globalScale), levels = matrix.Levels(encoded);
+                int[] zeros = matrix.Zeros(encoded);
                 Assert.All(scales, scale => Assert.True(double.IsFinite(scale) && scale != 0, $"scale {scale:R}"));
                 double error = 0, signal = 0, most = 0;
                 for (int i = 0; i < values.Length; i++)
                 {
                     float scale = (float)scales[i / matrix.Group];
                     double difference = Math.Abs(values[i] - (levels[i] * scale));
-                    float bound = matrix.IsNvFp4 ? NvFp4Group.ErrorBound((float)values[i], scale) : Int4Group.ErrorBound(matrix.Matrix.Type, (float)values[i], scale);
+                    float bound = matrix.IsNvFp4 ? NvFp4Group.ErrorBound((float)values[i], scale)
+                        : matrix.HasZeroPoints ? Int4ZeroPointGroup.ErrorBound(matrix.Matrix.Type, (float)values[i], scale, zeros[i / matrix.Group])
+                        : Int4Group.ErrorBound(matrix.Matrix.Type, (float)values[i], scale);
                     Assert.True(difference <= bound, $"element {i}: {values[i]:R} with scale {scale:R} is off by {difference:R}, bound {bound:R}");
                     error += difference * difference;
                     signal += values[i] * values[i];
@@ -165,11 +185,14 @@ public sealed class GroupPropertyTests
                 float globalScale = matrix.GlobalScale(weights);
                 WeightEncoder encoder = matrix.Matrix.Seed % 2 == 0 ? WeightEncoder.Library : WeightEncoder.Best;
                 GroupEncoded whole = matrix.Encode(weights, encoder);
+                int[] zeros = matrix.Zeros(whole);
                 for (int row = 0; row < matrix.Matrix.Rows; row++)
                 {
                     GroupEncoded part = matrix.Encode(weights[(row * matrix.Matrix.RowBytes)..((row + 1) * matrix.Matrix.RowBytes)], encoder, globalScale: globalScale);
                     Assert.Equal(whole.Packed[(row * part.Packed.Length)..((row + 1) * part.Packed.Length)], part.Packed);
                     Assert.Equal(whole.Scales[(row * part.Scales.Length)..((row + 1) * part.Scales.Length)], part.Scales);
+                    int[] own = matrix.Zeros(part);
+                    Assert.Equal(zeros[(row * own.Length)..((row + 1) * own.Length)], own);
                     Assert.Equal(whole.Errors[row], part.Errors[0]);
                 }
             },
@@ -187,6 +210,12 @@ public sealed class GroupPropertyTests
             byte[] weights = int4.Matrix.Bytes();
             GroupEncoded encoded = int4.Encode(weights, encoder);
             Assert.All(encoded.Scales.Chunk(type.Bytes()), scale => Assert.Equal(BitConverter.GetBytes(epsilon)[..type.Bytes()], scale));
+            Assert.All(encoded.Packed, codes => Assert.Equal(0x88, codes));
+            GroupCase withZeroPoints = int4 with { HasZeroPoints = true };
+            encoded = withZeroPoints.Encode(weights, encoder);
+            Assert.All(encoded.Scales.Chunk(type.Bytes()), scale => Assert.Equal(BitConverter.GetBytes(epsilon)[..type.Bytes()], scale));
+            Assert.All(withZeroPoints.Zeros(encoded), zero => Assert.Equal(0, zero));
+            Assert.All(encoded.ZeroPoints.Chunk(4), word => Assert.Equal([0x88, 0x08, 0, 0], word)); // three rows
             Assert.All(encoded.Packed, codes => Assert.Equal(0x88, codes));
             encoded = nvfp4.Encode(weights, encoder);
             Assert.All(encoded.Scales, scale => Assert.Equal(0x20, scale));
@@ -210,7 +239,7 @@ public sealed class GroupPropertyTests
             float bad = (run % 3) switch { 0 => float.NaN, 1 => float.PositiveInfinity, _ => float.NegativeInfinity };
             BitConverter.TryWriteBytes(weights.AsSpan(((row * matrix.Columns) + column) * sizeof(float)), bad);
             WeightEncoder encoder = random.Next(2) == 0 ? WeightEncoder.Library : WeightEncoder.Best;
-            NonFiniteWeightException refusal = Assert.Throws<NonFiniteWeightException>(() => new GroupCase(matrix, isNvFp4).Encode(weights, encoder, set, globalScale: 1));
+            NonFiniteWeightException refusal = Assert.Throws<NonFiniteWeightException>(() => new GroupCase(matrix, isNvFp4, !isNvFp4 && run % 4 == 1).Encode(weights, encoder, set, globalScale: 1));
             Assert.True((row, column) == (refusal.Row, refusal.Column), $"seed {seed}: ({row}, {column}) reported as ({refusal.Row}, {refusal.Column})");
             Assert.Equal(bad, refusal.Value);
         }
@@ -272,6 +301,20 @@ public sealed class GroupPropertyTests
         ElementType.F16 => NearestEven.ToHalf(value),
         _ => value,
     };
+
+    /// <summary>Scale and zero point of a group, as the format's description has them.</summary>
+    private static (float Scale, int Zero) ExpectedRange(ElementType type, double[] members)
+    {
+        float low = (float)Math.Min(0, members.Min()), high = (float)Math.Max(0, members.Max()), range = (float)Rounded(type, high - low);
+        float scale = (float)Rounded(type, float.IsFinite(range) ? range / 15 : (high / 15) - (low / 15));
+        if (scale == 0)
+        {
+            return (type switch { ElementType.BF16 => 1f / 128, ElementType.F16 => 1f / 1024, _ => 1f / (1 << 23) }, low < 0 ? 7 : 0);
+        }
+
+        double zero = Rounded(type, -8 - (float)Rounded(type, low / scale));
+        return (scale, (int)Math.Round(Math.Clamp(zero, -8, 7), MidpointRounding.ToEven));
+    }
 
     private static float ExpectedScale(GroupCase matrix, float largest, float globalScale)
     {

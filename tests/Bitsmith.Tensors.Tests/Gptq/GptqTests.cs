@@ -62,6 +62,18 @@ public sealed class GptqTests
     }
 
     [Fact]
+    public void Zero_points_belong_to_the_codes_and_pay_where_weights_lie_on_one_side()
+    {
+        const int Columns = 128, Rows = 77;
+        float[] inputs = Inputs(Columns, 400, 5), weights = [.. Weights(Rows, Columns, 6).Select(MathF.Abs)];
+        using MomentFactor factor = Factor(inputs, Columns, ComputeOptions.Default);
+        Packed found = Int4(weights, 32, factor, new GptqOptions(), hasZeroPoints: true), symmetric = Int4(weights, 32, factor, new GptqOptions());
+        Assert.True(found.Loss.Error < 0.4 * symmetric.Loss.Error, $"{found.Loss.Error} against {symmetric.Loss.Error}");
+        Assert.Equal(Columns / 32 * 10 * sizeof(uint), found.Zeros!.Length);
+        Assert.All(found.Zeros.Chunk(Columns / 32 * sizeof(uint)).Last().Chunk(sizeof(uint)), word => Assert.Equal(0u, BitConverter.ToUInt32(word) >> 20)); // five rows
+    }
+
+    [Fact]
     public void Inputs_that_were_all_zero_mean_plain_rounding()
     {
         float[] weights = Weights(3, 48, 4);
@@ -69,7 +81,7 @@ public sealed class GptqTests
         Packed found = NvFp4(weights, 100, factor, new GptqOptions());
         Packed expected = new(3 * 24, 3 * 3);
         NvFp4Group.Encode(WeightEncoder.Best, ElementType.F32, MemoryMarshal.AsBytes<float>(weights), 100, ColumnWeights.Of([], 48), expected.Codes, expected.Scales, new QuantizationError[3], new QuantizationError[3]);
-        Assert.Equal((expected with { GlobalScale = 100 }).Decoded(NvFp4Group.Columns), found.Decoded(NvFp4Group.Columns)); // whose zeros may have another sign
+        Assert.Equal((expected with { GlobalScale = 100 }).Decoded(NvFp4Group.Columns, 48), found.Decoded(NvFp4Group.Columns, 48)); // whose zeros may have another sign
         Assert.Equal(expected.Scales, found.Scales);
         Assert.Equal(default, found.Loss);
     }
@@ -93,7 +105,9 @@ public sealed class GptqTests
     [InlineData(64, 64, 1)]
     [InlineData(32, 160, 67)]
     [InlineData(16, 80, 5)]
-    public void The_loss_is_what_the_outputs_lose_and_never_grows_with_sweeps(int groupSize, int columns, int rows)
+    [InlineData(64, 64, 1, true)]
+    [InlineData(32, 160, 67, true)]
+    public void The_loss_is_what_the_outputs_lose_and_never_grows_with_sweeps(int groupSize, int columns, int rows, bool hasZeroPoints = false)
     {
         float[] inputs = Inputs(columns, 300, seed: columns), weights = Weights(rows, columns, columns);
         foreach (InstructionSet set in Sets.All)
@@ -103,8 +117,8 @@ public sealed class GptqTests
             double last = double.PositiveInfinity;
             for (int sweeps = 0; sweeps < 4; sweeps++)
             {
-                Packed found = groupSize == NvFp4Group.Columns ? NvFp4(weights, 3000, factor, new GptqOptions(sweeps), compute) : Int4(weights, groupSize, factor, new GptqOptions(sweeps), compute);
-                double[] outputs = Outputs(inputs, weights, rows), errors = Outputs(inputs, [.. weights.Zip(found.Decoded(groupSize), (weight, value) => weight - value)], rows);
+                Packed found = groupSize == NvFp4Group.Columns ? NvFp4(weights, 3000, factor, new GptqOptions(sweeps), compute) : Int4(weights, groupSize, factor, new GptqOptions(sweeps), compute, hasZeroPoints);
+                double[] outputs = Outputs(inputs, weights, rows), errors = Outputs(inputs, [.. weights.Zip(found.Decoded(groupSize, columns), (weight, value) => weight - value)], rows);
                 double error = errors.Sum(value => value * value), signal = outputs.Sum(value => value * value);
                 Assert.Equal(signal, found.Loss.Signal, signal * 1e-4);
                 Assert.Equal(error, found.Loss.Error, (error * 1e-3) + (signal * 1e-6));
@@ -150,7 +164,7 @@ public sealed class GptqTests
         weights[(3 * Columns) + 5] = 3e38f;
         weights[(4 * Columns) + 90] = -1e20f;
         using MomentFactor factor = Factor(inputs, Columns, ComputeOptions.Default);
-        foreach (Packed found in (Packed[])[Int4(weights, 32, factor, new GptqOptions()), Int4(weights[(5 * Columns)..], 32, factor, new GptqOptions())])
+        foreach (Packed found in (Packed[])[Int4(weights, 32, factor, new GptqOptions()), Int4(weights, 32, factor, new GptqOptions(), hasZeroPoints: true), Int4(weights[(5 * Columns)..], 32, factor, new GptqOptions())])
         {
             Assert.All(MemoryMarshal.Cast<byte, float>(found.Scales).ToArray(), scale => Assert.True(float.IsFinite(scale) && scale != 0));
         }
@@ -175,9 +189,15 @@ public sealed class GptqTests
         Assert.Throws<ArgumentException>(() => NvFp4Group.EncodeGptq(ElementType.BF16, new float[32], 0, factor, Once, new byte[16], new byte[2], ComputeOptions.Default));
     }
 
-    private static Packed Int4(float[] weights, int groupSize, MomentFactor factor, GptqOptions options, ComputeOptions? compute = null)
+    private static Packed Int4(float[] weights, int groupSize, MomentFactor factor, GptqOptions options, ComputeOptions? compute = null, bool hasZeroPoints = false)
     {
         Packed result = new(weights.Length / 2, weights.Length / groupSize * sizeof(float));
+        if (hasZeroPoints)
+        {
+            byte[] zeroPoints = new byte[ZeroPoints.BytesOf(weights.Length / factor.Columns, factor.Columns / groupSize)];
+            return result with { Zeros = zeroPoints, Loss = Int4ZeroPointGroup.EncodeGptq(ElementType.F32, weights, groupSize, factor, options, result.Codes, result.Scales, zeroPoints, compute ?? ComputeOptions.Default) };
+        }
+
         return result with { Loss = Int4Group.EncodeGptq(ElementType.F32, weights, groupSize, factor, options, result.Codes, result.Scales, compute ?? ComputeOptions.Default) };
     }
 
@@ -319,15 +339,20 @@ public sealed class GptqTests
 
         public float GlobalScale { get; init; }
 
+        public byte[]? Zeros { get; init; }
+
         public GptqLoss Loss { get; init; }
 
-        /// <summary>code · scale in binary32, not rounded to BF16.</summary>
-        public float[] Decoded(int groupSize) => [.. Enumerable.Range(0, CodeBytes * 2).Select(i =>
+        /// <summary>(code - zero point) · scale in binary32, not rounded to BF16.</summary>
+        public float[] Decoded(int groupSize, int columns) => [.. Enumerable.Range(0, CodeBytes * 2).Select(i =>
         {
             int code = (Codes[i / 2] >> (i % 2 * 4)) & 15, group = i / groupSize;
             return GlobalScale > 0
                 ? NvFp4Group.ValueOf(code) * (new Float8E4M3(Scales[group]).ToSingle() / GlobalScale)
-                : (code + Int4Group.Lowest) * MemoryMarshal.Read<float>(Scales.AsSpan(group * sizeof(float)));
+                : (code + Int4Group.Lowest - ZeroOf(i / columns, i % columns / groupSize, columns / groupSize)) * MemoryMarshal.Read<float>(Scales.AsSpan(group * sizeof(float)));
         })];
+
+        private int ZeroOf(int row, int group, int groups) =>
+            Zeros is null ? 0 : (int)((BitConverter.ToUInt32(Zeros, ((row / 8 * groups) + group) * sizeof(uint)) >> (row % 8 * 4)) & 15) - 8;
     }
 }

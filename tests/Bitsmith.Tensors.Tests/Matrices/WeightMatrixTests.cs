@@ -183,17 +183,20 @@ public sealed class WeightMatrixTests
     [InlineData(64, false)]
     [InlineData(128, false)]
     [InlineData(16, true)]
-    public void Groups_of_4_bit_codes_multiply_as_the_weights_that_they_decode_to(int group, bool isNvFp4)
+    [InlineData(16, false, true)]
+    [InlineData(32, false, true)]
+    [InlineData(128, false, true)]
+    public void Groups_of_4_bit_codes_multiply_as_the_weights_that_they_decode_to(int group, bool isNvFp4, bool hasZeroPoints = false)
     {
         foreach (int columns in new[] { 1, 3, 5, 40 }.Select(groups => groups * group))
         {
             const int Rows = 13;
-            GroupCase source = new(new Matrix(columns, Rows, columns, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4);
+            GroupCase source = new(new Matrix(columns, Rows, columns, new BlockShape(1, group), ElementType.BF16, Content.Ordinary), isNvFp4, hasZeroPoints);
             byte[] bytes = source.Matrix.Bytes();
             float globalScale = source.GlobalScale(bytes);
             GroupEncoded encoded = source.Encode(bytes, WeightEncoder.Best);
             TensorBytes packed = TensorBytes.FromArray(encoded.Packed), scales = TensorBytes.FromArray(encoded.Scales);
-            WeightMatrix matrix = isNvFp4 ? WeightMatrix.NvFp4(Rows, columns, packed, scales, globalScale) : WeightMatrix.Int4(Rows, columns, group, packed, ElementType.BF16, scales);
+            WeightMatrix matrix = isNvFp4 ? WeightMatrix.NvFp4(Rows, columns, packed, scales, globalScale) : WeightMatrix.Int4(Rows, columns, group, packed, ElementType.BF16, scales, hasZeroPoints ? TensorBytes.FromArray(encoded.ZeroPoints) : null);
             float[] weights = source.Decode(encoded, globalScale), inputs = [.. Enumerable.Range(0, 7 * columns).Select(i => MathF.Sin(i))];
             WeightMatrix dense = Dense(ElementType.F32, weights, Rows, columns);
             foreach (InstructionSet set in Sets.All)
@@ -201,6 +204,8 @@ public sealed class WeightMatrixTests
                 float[] read = new float[weights.Length], expected = new float[7 * Rows], found = new float[7 * Rows];
                 matrix.Read(0, Rows, read, set);
                 Assert.Equal(weights, read);
+                matrix.Read(5, 6, read.AsSpan(0, 6 * columns), set); // from the middle of a word of zero points into the next
+                Assert.Equal(weights[(5 * columns)..(11 * columns)], read[..(6 * columns)]);
                 using MatrixInput input = new();
                 input.Set(inputs, 7);
                 dense.Multiply(input, default, expected, new ComputeOptions(2, set));
@@ -232,6 +237,7 @@ public sealed class WeightMatrixTests
         Assert.Throws<ArgumentException>(() => WeightMatrix.Fp8(2, 3, new BlockShape(2, 2), TensorBytes.FromArray(new byte[6]), ElementType.BF16, TensorBytes.FromArray(new byte[2])));
         Assert.Throws<ArgumentException>(() => WeightMatrix.Int4(2, 64, 32, TensorBytes.FromArray(new byte[63]), ElementType.BF16, TensorBytes.FromArray(new byte[8])));
         Assert.Throws<ArgumentException>(() => WeightMatrix.Int4(2, 64, 24, TensorBytes.FromArray(new byte[64]), ElementType.BF16, TensorBytes.FromArray(new byte[8])));
+        Assert.Throws<ArgumentException>(() => WeightMatrix.Int4(2, 64, 32, TensorBytes.FromArray(new byte[64]), ElementType.BF16, TensorBytes.FromArray(new byte[8]), TensorBytes.FromArray(new byte[4])));
         Assert.Throws<ArgumentException>(() => WeightMatrix.NvFp4(2, 32, TensorBytes.FromArray(new byte[32]), TensorBytes.FromArray(new byte[3]), 1));
     }
 

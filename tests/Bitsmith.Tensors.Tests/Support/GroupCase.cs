@@ -7,18 +7,19 @@ using FsCheck.Fluent;
 
 namespace Bitsmith.Tensors.Tests.Support;
 
-/// <summary>A matrix and a format of groups; the matrix's block is one group.</summary>
-public sealed record GroupCase(Matrix Matrix, bool IsNvFp4)
+/// <summary>A matrix and a format of groups: NVFP4, or 4-bit integers without or with zero points; the matrix's block is one group.</summary>
+public sealed record GroupCase(Matrix Matrix, bool IsNvFp4, bool HasZeroPoints = false)
 {
     public static Arbitrary<GroupCase> Any(int mostRows) => Arb.From(
         from seed in Gen.Choose(0, int.MaxValue)
         from rows in Gen.Choose(1, mostRows)
-        from isNvFp4 in Gen.Elements(false, true)
+        from isNvFp4 in Gen.Elements(false, true, false)
+        from hasZeroPoints in isNvFp4 ? Gen.Constant(false) : Gen.Elements(false, true)
         from side in isNvFp4 ? Gen.Constant(16) : Gen.Elements(16, 32, 64, 128, 48, 256)
         from groups in Gen.Choose(1, side > 64 ? 5 : 40)
         from type in Gen.Elements(ElementType.BF16, ElementType.F16, ElementType.F32)
         from content in Gen.Elements(Enum.GetValues<Content>())
-        select new GroupCase(new Matrix(seed, rows, groups * side, new BlockShape(1, side), type, content), isNvFp4));
+        select new GroupCase(new Matrix(seed, rows, groups * side, new BlockShape(1, side), type, content), isNvFp4, hasZeroPoints));
 
     public int Group => Matrix.Block.Columns;
 
@@ -31,11 +32,15 @@ public sealed record GroupCase(Matrix Matrix, bool IsNvFp4)
         ColumnWeights columns = ColumnWeights.Of(importance ?? [], Matrix.Columns);
         GroupEncoded encoded = new(
             new byte[rows * Matrix.Columns / 2], new byte[rows * Matrix.Columns / Group * (IsNvFp4 ? 1 : Matrix.Type.Bytes())],
-            new QuantizationError[rows], new QuantizationError[encoder == WeightEncoder.Best ? rows : 0]);
+            new byte[HasZeroPoints ? ZeroPoints.BytesOf(rows, Matrix.Columns / Group) : 0], new QuantizationError[rows], new QuantizationError[encoder == WeightEncoder.Best ? rows : 0]);
         if (IsNvFp4)
         {
             NvFp4Group.Encode(
                 encoder, Matrix.Type, weights, globalScale ?? GlobalScale(weights), columns, encoded.Packed, encoded.Scales, encoded.Errors, encoded.LibraryErrors, set);
+        }
+        else if (HasZeroPoints)
+        {
+            Int4ZeroPointGroup.Encode(encoder, Matrix.Type, weights, Group, columns, encoded.Packed, encoded.Scales, encoded.ZeroPoints, encoded.Errors, encoded.LibraryErrors, set);
         }
         else
         {
@@ -52,6 +57,10 @@ public sealed record GroupCase(Matrix Matrix, bool IsNvFp4)
         {
             NvFp4Group.Decode(encoded.Packed, encoded.Scales, globalScale, values, set);
         }
+        else if (HasZeroPoints)
+        {
+            Int4ZeroPointGroup.Decode(Matrix.Type, encoded.Packed, encoded.Scales, encoded.ZeroPoints, 0, Matrix.Columns, Group, values, set);
+        }
         else
         {
             Int4Group.Decode(Matrix.Type, encoded.Packed, encoded.Scales, Group, values, set);
@@ -65,10 +74,22 @@ public sealed record GroupCase(Matrix Matrix, bool IsNvFp4)
         ? [.. encoded.Scales.Select(scale => (double)((float)NearestEven.Value(scale, 4, 3, infinities: false) / globalScale))]
         : Matrix.Values(encoded.Scales);
 
+    /// <summary>The zero point of each group; zeros where the format has none.</summary>
+    public int[] Zeros(GroupEncoded encoded)
+    {
+        int groups = Matrix.Columns / Group, rows = encoded.Errors.Length;
+        return [.. Enumerable.Range(0, rows * groups).Select(i =>
+            HasZeroPoints ? (int)((BitConverter.ToUInt32(encoded.ZeroPoints, ((i / groups / 8 * groups) + (i % groups)) * 4) >> (i / groups % 8 * 4)) & 15) - 8 : 0)];
+    }
+
     /// <summary>What each code stands for.</summary>
-    public double[] Levels(GroupEncoded encoded) => [.. Enumerable.Range(0, encoded.Packed.Length * 2).Select(i => (encoded.Packed[i / 2] >> (i % 2 * 4)) & 15)
-        .Select(code => IsNvFp4 ? NearestEven.Value(code, 2, 1, infinities: false) : code - 8)];
+    public double[] Levels(GroupEncoded encoded)
+    {
+        int[] zeros = Zeros(encoded);
+        return [.. Enumerable.Range(0, encoded.Packed.Length * 2).Select(i => (Code: (encoded.Packed[i / 2] >> (i % 2 * 4)) & 15, Group: i / Group))
+            .Select(place => IsNvFp4 ? NearestEven.Value(place.Code, 2, 1, infinities: false) : place.Code - 8 - zeros[place.Group])];
+    }
 }
 
 /// <summary>What an encoder of groups wrote.</summary>
-public sealed record GroupEncoded(byte[] Packed, byte[] Scales, QuantizationError[] Errors, QuantizationError[] LibraryErrors);
+public sealed record GroupEncoded(byte[] Packed, byte[] Scales, byte[] ZeroPoints, QuantizationError[] Errors, QuantizationError[] LibraryErrors);
