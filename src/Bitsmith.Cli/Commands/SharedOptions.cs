@@ -31,7 +31,7 @@ internal sealed class SharedOptions
 
     public Option<int[]?> GroupSizes { get; } = new("--group-size")
     {
-        Description = "Columns that share a scale in w4a16: 32, 64 or 128 (default). Several, as 32,64,128, make a folder each from one calibration, in which layers see what the original ones compute.",
+        Description = "Columns that share a scale in w4a16 and w4a16-asym: 32, 64 or 128 (default). Several, as 32,64,128, make a folder each from one calibration, in which layers see what the original ones compute.",
         CustomParser = result =>
         {
             string text = result.Tokens[^1].Value;

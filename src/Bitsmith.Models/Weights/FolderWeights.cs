@@ -83,12 +83,13 @@ internal sealed class FolderWeights : ModelWeights
         (SafetensorsFile file, StoredTensor tensor) = places[packed];
         switch (SchemeOf(name)?.Weights)
         {
-            case { NumBits: 4, Type: "int", Strategy: "group", Symmetric: true, ActOrder: null, GroupSize: int size } when Int4Group.IsGroupSize(size) && columns % size == 0:
+            case { NumBits: 4, Type: "int", Strategy: "group", Symmetric: bool symmetric, ActOrder: null, GroupSize: int size } when Int4Group.IsGroupSize(size) && columns % size == 0:
             {
                 (file, tensor) = Find(packed, [rows, columns / 8]);
                 (SafetensorsFile scaleFile, StoredTensor scales) = FindScales(name, [rows, columns / size]);
+                TensorBytes? zeroPoints = symmetric ? null : FindZeroPoints(name, rows, columns / size);
                 return tensor.Type == ElementType.I32 && IsShape($"{name}.weight_shape", rows, columns)
-                    ? WeightMatrix.Int4(rows, columns, size, new MappedTensor(file, tensor), scales.Type, new MappedTensor(scaleFile, scales))
+                    ? WeightMatrix.Int4(rows, columns, size, new MappedTensor(file, tensor), scales.Type, new MappedTensor(scaleFile, scales), zeroPoints)
                     : throw Unexplained(file, tensor);
             }
 
@@ -116,6 +117,21 @@ internal sealed class FolderWeights : ModelWeights
             : throw new CheckpointException(file.Path, $"tensor '{scales.Name}' is {scales.Describe()}; scales are F32, F16 or BF16.");
     }
 
+    /// <summary>The zero points of asymmetric groups.</summary>
+    private MappedTensor FindZeroPoints(string name, int rows, int groups)
+    {
+        string zeroPoints = $"{name}.weight_zero_point";
+        if (!places.ContainsKey(zeroPoints))
+        {
+            throw new CheckpointException(folder.Path, $"tensor '{zeroPoints}' is missing, but config.json says symmetric: false. Take config.json and weights from the same revision of the model, or quantize again.");
+        }
+
+        (SafetensorsFile file, StoredTensor tensor) = Find(zeroPoints, [ZeroPoints.WordRows(rows), groups]);
+        return tensor.Type == ElementType.I32
+            ? new MappedTensor(file, tensor)
+            : throw new CheckpointException(file.Path, $"tensor '{zeroPoints}' is {tensor.Describe()}; zero points are packed into I32, eight rows to a number. Quantize again with compressed-tensors 0.17.1 or Bitsmith.");
+    }
+
     private bool IsShape(string name, int rows, int columns)
     {
         (SafetensorsFile file, StoredTensor tensor) = Find(name, [2]);
@@ -140,7 +156,7 @@ internal sealed class FolderWeights : ModelWeights
     }
 
     private static CheckpointException Unexplained(SafetensorsFile file, StoredTensor tensor) => new(
-        file.Path, $"tensor '{tensor.Name}' is {tensor.Describe()}, which quantization_config does not explain. Running needs F32, F16, BF16, FP8 blocks, symmetric 4-bit integers in groups, or NVFP4.");
+        file.Path, $"tensor '{tensor.Name}' is {tensor.Describe()}, which quantization_config does not explain. Running needs F32, F16, BF16, FP8 blocks, 4-bit integers in groups, or NVFP4.");
 
     public override WeightMatrix Kernel(string name, params ReadOnlySpan<long> shape)
     {

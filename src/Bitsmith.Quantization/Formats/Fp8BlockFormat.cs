@@ -23,32 +23,30 @@ internal sealed class Fp8BlockFormat(BlockShape block) : StorageFormat
 
     public override void Encode(
         WeightEncoder encoder, ElementType type, ReadOnlySpan<byte> weights, int rows, ColumnWeights importance, float globalScale,
-        Span<byte> codes, Span<byte> scales, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors) =>
-        Fp8Block.Encode(encoder, type, weights, rows, importance.Columns, block, codes, scales, errors, libraryErrors);
+        EncodedRows encoded, Span<QuantizationError> errors, Span<QuantizationError> libraryErrors) =>
+        Fp8Block.Encode(encoder, type, weights, rows, importance.Columns, block, encoded.Codes.Span, encoded.Scales.Span, errors, libraryErrors);
 
-    public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, float globalScale) =>
+    public override WeightMatrix Matrix(TensorInfo weight, TensorBytes codes, TensorBytes scales, TensorBytes? zeroPoints, float globalScale) =>
         WeightMatrix.Fp8((int)weight.Shape[0], (int)weight.Shape[1], block, codes, weight.Type, scales);
 
-    public override void Decode(ElementType type, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, int rows, int columns, float globalScale, Span<float> weights) =>
-        Fp8Block.Decode(type, codes, scales, rows, columns, block, weights);
+    public override void Decode(ElementType type, EncodedRows encoded, int rows, int columns, float globalScale, Span<float> weights) =>
+        Fp8Block.Decode(type, encoded.Codes.Span, encoded.Scales.Span, rows, columns, block, weights);
 
-    public override string? WhyWrong(
-        ElementType type, ReadOnlySpan<byte> original, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float globalScale, int firstRow)
+    public override string? WhyWrong(ElementType type, ReadOnlySpan<byte> original, int columns, EncodedRows encoded, float globalScale, int firstRow)
     {
         int gridColumns = block.GridOf(1, columns).Columns;
-        float[] scaleValues = new float[scales.Length / type.Bytes()];
-        ElementConversion.ToSingle(type, scales, scaleValues);
+        float[] scaleValues = new float[encoded.Scales.Length / type.Bytes()];
+        ElementConversion.ToSingle(type, encoded.Scales.Span, scaleValues);
         int bad = Array.FindIndex(scaleValues, scale => !(scale > 0) || !float.IsFinite(scale));
         if (bad >= 0)
         {
             return $"scale of block [{(firstRow / block.Rows) + (bad / gridColumns)}, {bad % gridColumns}] is {scaleValues[bad]}, expected a positive finite number";
         }
 
-        byte[] stored = codes.ToArray();
         return FirstBeyondBound(type, original, columns, firstRow, (row, column, weight) =>
         {
             float scale = scaleValues[(row / block.Rows * gridColumns) + (column / block.Columns)];
-            return (new Float8E4M3(stored[(row * columns) + column]).ToSingle() * scale, Fp8Block.ErrorBound(type, weight, scale));
+            return (new Float8E4M3(encoded.Codes.Span[(row * columns) + column]).ToSingle() * scale, Fp8Block.ErrorBound(type, weight, scale));
         });
     }
 }

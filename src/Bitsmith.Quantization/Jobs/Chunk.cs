@@ -1,3 +1,4 @@
+using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Tensors.Formats;
 
@@ -6,24 +7,22 @@ namespace Bitsmith.Quantization.Jobs;
 /// <summary>One read of the source on its way through the stages; reused.</summary>
 internal sealed class Chunk : IDisposable
 {
-    private byte[] input = [], codes = [], scales = [];
+    private byte[] input = [], codes = [], scales = [], zeroPoints = [];
     private QuantizationError[] errors = [], libraryErrors = [];
     private int users;
 
     /// <summary>Where it comes from and what becomes of it.</summary>
     public ReadStep Step { get; private set; }
 
-    /// <summary>Signalled when <see cref="Result"/>, <see cref="Scales"/> and errors are ready.</summary>
+    /// <summary>Signalled when <see cref="Result"/>, <see cref="Rows"/> and errors are ready.</summary>
     public ManualResetEventSlim Encoded { get; } = new();
 
     public Span<byte> Input => input.AsSpan(0, Step.Bytes);
 
-    /// <summary>What is written first: <see cref="Codes"/>, or the input as it was read.</summary>
+    /// <summary>What is written first: the codes of <see cref="Rows"/>, or the input as it was read.</summary>
     public ReadOnlyMemory<byte> Result { get; private set; }
 
-    public Memory<byte> Codes { get; private set; }
-
-    public Memory<byte> Scales { get; private set; }
+    public EncodedRows Rows { get; private set; }
 
     public Memory<QuantizationError> Errors { get; private set; }
 
@@ -39,10 +38,11 @@ internal sealed class Chunk : IDisposable
     }
 
     /// <summary>Makes room for the result of encoding.</summary>
-    public void Prepare(int codeBytes, int scaleBytes, int blockRows, bool withLibrary)
+    public void Prepare(int codeBytes, int scaleBytes, int zeroPointBytes, int blockRows, bool withLibrary)
     {
-        Result = Codes = Grow(ref codes, codeBytes).AsMemory(0, codeBytes);
-        Scales = Grow(ref scales, scaleBytes).AsMemory(0, scaleBytes);
+        Rows = new EncodedRows(
+            Grow(ref codes, codeBytes).AsMemory(0, codeBytes), Grow(ref scales, scaleBytes).AsMemory(0, scaleBytes), Grow(ref zeroPoints, zeroPointBytes).AsMemory(0, zeroPointBytes));
+        Result = Rows.Codes;
         Errors = Grow(ref errors, blockRows).AsMemory(0, blockRows);
         LibraryErrors = Grow(ref libraryErrors, withLibrary ? blockRows : 0).AsMemory(0, withLibrary ? blockRows : 0);
     }

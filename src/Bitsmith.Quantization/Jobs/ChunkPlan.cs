@@ -27,7 +27,7 @@ internal readonly record struct ChunkPlan(int RowsPerChunk, long BytesPerChunk, 
 
         (long rows, long columns) = (row.Source.Shape[0], row.Source.Shape[1]);
         long rowBytes = total / rows;
-        int blockRows = row.Group!.Block.Rows;
+        int blockRows = row.Group!.Storage.RowsTogether;
         long blocks = Math.Max(1, TargetBytes / (rowBytes * blockRows));
         long rowsPerChunk = Math.Min(rows, blocks * blockRows);
         long bytes = rowsPerChunk * rowBytes;

@@ -21,8 +21,8 @@ internal sealed class ShardWriter : IDisposable
     private readonly BlockingCollection<Written> written;
     private readonly SafeFileHandle handle;
     private readonly List<TensorLoss> losses = [];
-    private byte[] scales = [];
-    private int scaleBytes;
+    private byte[] scales = [], zeroPoints = [];
+    private int scaleBytes, zeroPointBytes;
     private QuantizationError error, libraryError;
     private long position;
     private bool handedOver;
@@ -60,14 +60,14 @@ internal sealed class ShardWriter : IDisposable
         if (endsWeight)
         {
             byte[] constants = calibrated?.Holds(row) == true ? calibrated.Constants(row) : row.Group!.Storage.Constants(row.Source, new GlobalScales(ranges.Of(row), 1));
-            foreach (ReadOnlyMemory<byte> rest in (ReadOnlyMemory<byte>[])[scales.AsMemory(0, scaleBytes), constants])
+            foreach (ReadOnlyMemory<byte> rest in (ReadOnlyMemory<byte>[])[scales.AsMemory(0, scaleBytes), zeroPoints.AsMemory(0, zeroPointBytes), constants])
             {
                 Append(rest);
                 written.Add(new Written(rest, null, null));
             }
 
             losses.Add(new TensorLoss(row.Source.Name, error, libraryError.Count > 0 ? libraryError : null));
-            (scales, scaleBytes, error, libraryError) = ([], 0, default, default);
+            (scales, scaleBytes, zeroPoints, zeroPointBytes, error, libraryError) = ([], 0, [], 0, default, default);
         }
     }
 
@@ -95,10 +95,13 @@ internal sealed class ShardWriter : IDisposable
         if (scales.Length == 0)
         {
             scales = new byte[row.Outputs[1].Bytes];
+            zeroPoints = row.Group!.Storage.HasZeroPoints ? new byte[row.Outputs[2].Bytes] : [];
         }
 
-        chunk.Scales.Span.CopyTo(scales.AsSpan(scaleBytes));
-        scaleBytes += chunk.Scales.Length;
+        chunk.Rows.Scales.Span.CopyTo(scales.AsSpan(scaleBytes));
+        scaleBytes += chunk.Rows.Scales.Length;
+        chunk.Rows.ZeroPoints.Span.CopyTo(zeroPoints.AsSpan(zeroPointBytes));
+        zeroPointBytes += chunk.Rows.ZeroPoints.Length;
         foreach (QuantizationError part in chunk.Errors.Span)
         {
             error += part;

@@ -178,13 +178,12 @@ internal sealed class TensorPipeline
         ReadStep step = chunk.Step;
         PlanRow row = step.Row!;
         StorageFormat format = row.Group!.Storage;
-        int gridRows = format.Block.GridOf(step.Rows, 1).Rows;
-        chunk.Prepare(BytesOf(row.Outputs[0], row.Source.Shape[0], step.Rows), BytesOf(row.Outputs[1], row.Outputs[1].Shape[0], gridRows), gridRows, encoder == WeightEncoder.Best);
+        Prepare(chunk, format, format.RowsOf(1, step.Rows), encoder == WeightEncoder.Best);
         try
         {
             format.Encode(
                 encoder, row.Source.Type, chunk.Input, step.Rows, ColumnWeights.Of([], (int)row.Source.Shape[1]), ranges.Of(row),
-                chunk.Codes.Span, chunk.Scales.Span, chunk.Errors.Span, chunk.LibraryErrors.Span);
+                chunk.Rows, chunk.Errors.Span, chunk.LibraryErrors.Span);
         }
         catch (NonFiniteWeightException problem)
         {
@@ -202,27 +201,37 @@ internal sealed class TensorPipeline
         PlanRow row = step.Row!;
         if (row.Group?.Storage is not { } format)
         {
-            chunk.Prepare(step.Bytes, 0, 0, withLibrary: false);
-            calibrated.Read(row.Source.Name, step.Start, chunk.Codes.Span);
+            chunk.Prepare(step.Bytes, 0, 0, 0, withLibrary: false);
+            calibrated.Read(row.Source.Name, step.Start, chunk.Rows.Codes.Span);
             return;
         }
 
-        (TensorInfo codes, TensorInfo scales) = (row.Outputs[0], row.Outputs[1]);
-        int columns = (int)row.Source.Shape[1], gridRows = format.Block.GridOf(step.Rows, 1).Rows;
-        chunk.Prepare(BytesOf(codes, row.Source.Shape[0], step.Rows), BytesOf(scales, scales.Shape[0], gridRows), 1, withLibrary: false);
-        calibrated.Read(codes.Name, codes.Bytes / row.Source.Shape[0] * step.FirstRow, chunk.Codes.Span);
-        calibrated.Read(scales.Name, scales.Bytes / scales.Shape[0] * (step.FirstRow / format.Block.Rows), chunk.Scales.Span);
+        int columns = (int)row.Source.Shape[1];
+        Prepare(chunk, format, 1, withLibrary: false);
+        Memory<byte>[] parts = [chunk.Rows.Codes, chunk.Rows.Scales, chunk.Rows.ZeroPoints];
+        for (int i = 0; i < format.RowOutputs; i++)
+        {
+            TensorInfo output = row.Outputs[i];
+            calibrated.Read(output.Name, output.Bytes / output.Shape[0] * format.RowsOf(i, step.FirstRow), parts[i].Span);
+        }
+
         float globalScale = format.HasGlobalScale ? BitConverter.ToSingle(calibrated.Constants(row)) : 1;
-        if (format.WhyWrong(row.Source.Type, [], columns, [], chunk.Scales.Span, globalScale, step.FirstRow) is { } problem)
+        if (format.WhyWrong(row.Source.Type, [], columns, chunk.Rows, globalScale, step.FirstRow) is { } problem)
         {
             throw new JobException($"calibration of '{row.Source.Name}': {problem}. This is a bug in Bitsmith.");
         }
 
-        chunk.Errors.Span[0] = format.Measure(row.Source.Type, chunk.Input, chunk.Codes.Span, chunk.Scales.Span, step.Rows, columns, globalScale);
+        chunk.Errors.Span[0] = format.Measure(row.Source.Type, chunk.Input, chunk.Rows, step.Rows, columns, globalScale);
     }
 
-    /// <summary>Bytes of some rows of an output.</summary>
-    private static int BytesOf(TensorInfo output, long allRows, int rows) => checked((int)(output.Bytes / allRows * rows));
+    /// <summary>Makes room for the rows of a step.</summary>
+    private static void Prepare(Chunk chunk, StorageFormat format, int errors, bool withLibrary)
+    {
+        (PlanRow row, int rows) = (chunk.Step.Row!, chunk.Step.Rows);
+        chunk.Prepare(BytesOf(0), BytesOf(1), format.HasZeroPoints ? BytesOf(2) : 0, errors, withLibrary);
+
+        int BytesOf(int output) => checked((int)(row.Outputs[output].Bytes / row.Outputs[output].Shape[0] * format.RowsOf(output, rows)));
+    }
 
     private void WriteShards(CancellationToken token)
     {

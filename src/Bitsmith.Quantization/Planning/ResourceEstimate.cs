@@ -86,7 +86,7 @@ public sealed record ResourceEstimate(long PeakMemoryBytes, long DiskBytes, long
         foreach (PlanRow row in plan.Rows)
         {
             chunk = Math.Max(chunk, ChunkPlan.Of(row).BytesPerChunk);
-            scales = Math.Max(scales, row.IsEncoded ? row.Outputs[1].Bytes : 0);
+            scales = Math.Max(scales, row.IsEncoded ? row.Outputs.Take(row.Group!.Storage.RowOutputs).Skip(1).Sum(output => output.Bytes) : 0);
         }
 
         long pool = ChunkPlan.PoolSize(threads) * (chunk + (chunk / 2));

@@ -14,6 +14,7 @@ public static class Presets
         ("fp8-block", "FP8_BLOCK", Fp8(128), "FP8 E4M3 weights in 128x128 blocks, activations per 128 features at run time"),
         ("fp8-block-32", null, Fp8(32), "FP8 E4M3 weights in 32x32 blocks, for expert widths that 128 does not divide across GPUs"),
         ("w4a16", "W4A16", Int4(DefaultGroupSize), "4-bit integer weights in groups of 128, or --group-size 32 or 64; activations stay exact"),
+        ("w4a16-asym", "W4A16_ASYM", Int4(DefaultGroupSize, symmetric: false), "as w4a16, with a zero point for each group"),
         ("nvfp4a16", "NVFP4A16", NvFp4(null), "NVFP4 weights; activations stay exact"),
         ("nvfp4", "NVFP4", NvFp4(LocalActivations), "NVFP4 weights and activations; needs the inputs' ranges from calibration"),
     ];
@@ -59,7 +60,7 @@ public static class Presets
         ArgumentNullException.ThrowIfNull(recipe);
         if (!recipe.Groups.Any(IsInt4))
         {
-            throw new RecipeException($"{recipe.Source}: --group-size {groupSize} has no meaning here; it is for 4-bit integers (w4a16).");
+            throw new RecipeException($"{recipe.Source}: --group-size {groupSize} has no meaning here; it is for 4-bit integers (w4a16, w4a16-asym).");
         }
 
         RecipeGroup[] groups = [.. recipe.Groups.Select(group => IsInt4(group) ? group with { Weights = group.Weights with { GroupSize = groupSize } } : group)];
@@ -82,12 +83,14 @@ public static class Presets
 
     private static RecipeGroup Fp8(int block) => new(["Linear"], FloatBlockWeights(block, block), DynamicGroupActivations(128));
 
-    private static RecipeGroup Int4(int groupSize) => new(["Linear"], new QuantizationArgs
+    private static RecipeGroup Int4(int groupSize, bool symmetric = true) => new(["Linear"], new QuantizationArgs
     {
         NumBits = 4,
         Type = "int",
         Strategy = "group",
         GroupSize = groupSize,
+        Symmetric = symmetric,
+        ZeroPointDtype = symmetric ? null : RecipeGroup.ZeroPointType,
         Observer = "memoryless_minmax",
     }, null);
 

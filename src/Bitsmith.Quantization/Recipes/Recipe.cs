@@ -46,6 +46,9 @@ public sealed record Recipe(string Source, IReadOnlyList<RecipeGroup> Groups, IR
 /// <param name="InputActivations">How clients quantize inputs at run time, or null.</param>
 public sealed record RecipeGroup(IReadOnlyList<string> Targets, QuantizationArgs Weights, QuantizationArgs? InputActivations)
 {
+    /// <summary>compressed-tensors' name of the type in which it computes zero points of 4-bit integers.</summary>
+    internal const string ZeroPointType = "torch.int8";
+
     // Group sizes that clients have kernels for.
     private static readonly int[] Int4Groups = [32, 64, 128];
 
@@ -65,8 +68,8 @@ public sealed record RecipeGroup(IReadOnlyList<string> Targets, QuantizationArgs
     /// <exception cref="RecipeException">It cannot; the message says what it can.</exception>
     public void Validate(string place)
     {
-        const string Supported = "Bitsmith encodes FP8 blocks (num_bits 8, type float, strategy block, block_structure [rows, columns]), 4-bit integers (num_bits 4, type int, strategy group, group_size 32, 64 or 128) "
-            + "and NVFP4 (num_bits 4, type float, strategy tensor_group, group_size 16); each with symmetric true, dynamic false";
+        const string Supported = "Bitsmith encodes FP8 blocks (num_bits 8, type float, strategy block, block_structure [rows, columns]), 4-bit integers (num_bits 4, type int, strategy group, group_size 32, 64 or 128, symmetric true or false) "
+            + "and NVFP4 (num_bits 4, type float, strategy tensor_group, group_size 16); the others with symmetric true, each with dynamic false";
         if (Targets.Count == 0)
         {
             throw new RecipeException($"{place}: no targets. Write for example targets: [Linear].");
@@ -77,8 +80,9 @@ public sealed record RecipeGroup(IReadOnlyList<string> Targets, QuantizationArgs
             case { NumBits: 8, Type: "float", Strategy: "block", Symmetric: true, Dynamic: "false", ActOrder: null }:
                 CheckFp8(place);
                 break;
-            case { NumBits: 4, Type: "int", Strategy: "group", Symmetric: true, Dynamic: "false", ActOrder: null }:
+            case { NumBits: 4, Type: "int", Strategy: "group", Dynamic: "false", ActOrder: null }:
                 Require(Weights.GroupSize is int size && Int4Groups.Contains(size), $"{place}.weights: group_size {Weights.GroupSize} is not available; {string.Join(", ", Int4Groups)} are");
+                Require(Weights.Symmetric || Weights.ZeroPointDtype == ZeroPointType, $"{place}.weights: zp_dtype {Weights.ZeroPointDtype} is not available; {ZeroPointType} is");
                 Require(InputActivations is null, $"{place}.input_activations: activations beside 4-bit integer weights are not available; leave them out");
                 break;
             case { NumBits: 4, Type: "float", Strategy: "tensor_group", Symmetric: true, Dynamic: "false", ActOrder: null }:

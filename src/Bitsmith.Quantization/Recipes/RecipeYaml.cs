@@ -295,7 +295,8 @@ public static class RecipeYaml
             {
                 Require(known.Contains(key), value, $"{place}.{key} is not understood; known are {string.Join(", ", known)}");
                 // The order in which GPTQ goes through the columns leaves no trace in the format, unless it is that of groups.
-                Require(key is not ("actorder" or "zp_dtype") || IsNull(value) || (key == "actorder" && ordersColumns && Text(value, key) is "static" or "weight"), value, $"{place}.{key} is not available; leave it out");
+                Require(key != "actorder" || IsNull(value) || (ordersColumns && Text(value, key) is "static" or "weight"), value, $"{place}.{key} is not available; leave it out");
+                Require(key != "zp_dtype" || IsNull(value) || Text(value, key) == RecipeGroup.ZeroPointType, value, $"{place}.zp_dtype: zero points are {RecipeGroup.ZeroPointType}; leave it out");
                 Require(key != "scale_dtype" || IsNull(value) || Text(value, key) == NvFp4Scales, value, $"{place}.scale_dtype: scales have the weights' type, those of NVFP4 {NvFp4Scales}; leave it out");
                 Require(key != "observer_kwargs" || IsNull(value) || value is YamlMappingNode { Children.Count: 0 }, value, $"{place}.observer_kwargs is not available; leave it out");
             }
@@ -305,11 +306,14 @@ public static class RecipeYaml
             string? observer = values.TryGetValue("observer", out YamlNode? name) && !IsNull(name) ? Text(name, place) : defaultObserver;
             bool isLocal = values.TryGetValue("dynamic", out YamlNode? range) && Text(range, place).Equals("local", StringComparison.OrdinalIgnoreCase);
             Require(observer is null or "memoryless_minmax" or "minmax" || (isLocal && observer == "static_minmax"), node, $"{place}.observer: '{observer}' is not available; memoryless_minmax is");
+            bool isSymmetric = !values.TryGetValue("symmetric", out YamlNode? symmetric) || Boolean(symmetric, $"{place}.symmetric");
+            Require(!isSymmetric || !values.TryGetValue("zp_dtype", out YamlNode? zeroType) || IsNull(zeroType), node, $"{place}.zp_dtype has a meaning with symmetric false only; leave it out");
             return new QuantizationArgs
             {
                 NumBits = values.TryGetValue("num_bits", out YamlNode? bits) ? Integer(bits, $"{place}.num_bits") : 8,
                 Type = values.TryGetValue("type", out YamlNode? type) ? Text(type, place).ToLowerInvariant() : "int",
-                Symmetric = !values.TryGetValue("symmetric", out YamlNode? symmetric) || Boolean(symmetric, $"{place}.symmetric"),
+                Symmetric = isSymmetric,
+                ZeroPointDtype = isSymmetric ? null : RecipeGroup.ZeroPointType,
                 Strategy = values.TryGetValue("strategy", out YamlNode? strategy) ? Text(strategy, place).ToLowerInvariant() : throw Error(node, $"{place}: 'strategy' is missing"),
                 GroupSize = values.TryGetValue("group_size", out YamlNode? size) && !IsNull(size) ? Integer(size, $"{place}.group_size") : null,
                 BlockStructure = values.TryGetValue("block_structure", out YamlNode? block) && !IsNull(block) ? ReadBlock(block, place) : null,

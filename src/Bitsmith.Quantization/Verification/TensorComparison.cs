@@ -72,15 +72,15 @@ internal sealed class TensorComparison
     {
         ElementType type = row.Source.Type;
         StorageFormat format = row.Group!.Storage;
-        int columns = (int)row.Source.Shape[1], rows = original.Length / columns / type.Bytes(), gridRows = format.Block.GridOf(rows, columns).Rows;
-        byte[] codes = Rows(row.Outputs[0], firstRow, rows, row.Source.Shape[0]), scales = Rows(row.Outputs[1], firstRow / format.Block.Rows, gridRows, row.Outputs[1].Shape[0]);
+        int columns = (int)row.Source.Shape[1], rows = original.Length / columns / type.Bytes(), outputs = format.RowOutputs;
+        EncodedRows encoded = EncodedRows.Of([.. Enumerable.Range(0, outputs).Select(i => Rows(row.Outputs[i], format.RowsOf(i, firstRow), format.RowsOf(i, rows), row.Outputs[i].Shape[0]))]);
         float globalScale = format.HasGlobalScale ? BitConverter.ToSingle(Rows(row.Outputs[2], 0, 1, 1)) : 1;
-        if (format.WhyWrong(type, [], columns, [], scales, globalScale, firstRow) is { } problem)
+        if (format.WhyWrong(type, [], columns, encoded, globalScale, firstRow) is { } problem)
         {
             return problem;
         }
 
-        if (firstRow == 0 && row.Outputs.Skip(2).FirstOrDefault(output => output.Type == ElementType.I64) is { } shape && !Rows(shape, 0, 1, 1).SequenceEqual(format.Constants(row.Source, default)))
+        if (firstRow == 0 && row.Outputs.Skip(outputs).FirstOrDefault(output => output.Type == ElementType.I64) is { } shape && !Rows(shape, 0, 1, 1).SequenceEqual(format.Constants(row.Source, default)))
         {
             return $"'{shape.Name}' does not hold the weight's shape, {row.Source.Describe()}";
         }
@@ -91,18 +91,19 @@ internal sealed class TensorComparison
         }
 
         // Results of the library's encoder hold exactly its bytes: then decoding them is within the bound by construction.
-        byte[] libraryCodes = new byte[codes.Length], libraryScales = new byte[scales.Length];
+        EncodedRows library = EncodedRows.Of(format.Allocate(row.Outputs, rows));
         try
         {
             format.Encode(
-                WeightEncoder.Library, type, original, rows, ColumnWeights.Of([], columns), globalScale, libraryCodes, libraryScales, new QuantizationError[gridRows], []);
+                WeightEncoder.Library, type, original, rows, ColumnWeights.Of([], columns), globalScale, library, new QuantizationError[format.RowsOf(1, rows)], []);
         }
         catch (NonFiniteWeightException nonFinite)
         {
             return $"the base model's weight at row {firstRow + nonFinite.Row}, column {nonFinite.Column} is {nonFinite.Value}: {format.Name} cannot hold it";
         }
 
-        return codes.SequenceEqual(libraryCodes) && scales.SequenceEqual(libraryScales) ? null : format.WhyWrong(type, original, columns, codes, scales, globalScale, firstRow);
+        bool isLibrarys = encoded.Codes.Span.SequenceEqual(library.Codes.Span) && encoded.Scales.Span.SequenceEqual(library.Scales.Span) && encoded.ZeroPoints.Span.SequenceEqual(library.ZeroPoints.Span);
+        return isLibrarys ? null : format.WhyWrong(type, original, columns, encoded, globalScale, firstRow);
     }
 
     /// <summary>Some rows of a tensor of the result.</summary>

@@ -32,6 +32,7 @@ public sealed class CalibratedJobTests : IDisposable
 
     [Theory]
     [InlineData("tiny-glm4", "w4a16")]
+    [InlineData("tiny-glm4", "w4a16-asym")]
     [InlineData("tiny-glm4-moe", "nvfp4")]
     public void Threads_leave_no_trace_and_the_result_is_sound(string model, string scheme)
     {
@@ -263,7 +264,7 @@ public sealed class CalibratedJobTests : IDisposable
         {
             Model = folder,
             Output = PathOf("out"),
-            Recipe = scheme == "w4a16" ? Presets.WithGroupSize(Presets.Get(scheme), 32) : Presets.Get(scheme),
+            Recipe = scheme.StartsWith("w4a16", StringComparison.Ordinal) ? Presets.WithGroupSize(Presets.Get(scheme), 32) : Presets.Get(scheme),
             Threads = 2,
             Calibration = new QuantizationCalibration { Data = new CalibrationOptions { Sources = [new(Data)], Samples = 6, MaxLength = 24 }, Method = new WeightCalibrationOptions() },
         };

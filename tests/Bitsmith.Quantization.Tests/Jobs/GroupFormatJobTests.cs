@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Json;
 using Bitsmith.Checkpoints.Safetensors;
@@ -24,7 +25,7 @@ public sealed class GroupFormatJobTests
             mlp: {targets: ['re:.*(gate|up|gate_up)_proj$'], weights: {num_bits: 4, type: int, strategy: group, group_size: 64}}
         """;
 
-    public static TheoryData<string> Schemes => ["w4a16", "nvfp4a16", "mixed"];
+    public static TheoryData<string> Schemes => ["w4a16", "w4a16-asym", "nvfp4a16", "mixed"];
 
     [Theory]
     [InlineData(32, WeightEncoder.Library, ElementType.BF16)]
@@ -49,6 +50,36 @@ public sealed class GroupFormatJobTests
             Assert.Equal([rows, columns], MemoryMarshal.Cast<byte, long>(written[name + "_shape"]).ToArray());
             Assert.False(written.ContainsKey(name));
         }
+    }
+
+    [Theory]
+    [InlineData(WeightEncoder.Library)]
+    [InlineData(WeightEncoder.Best)]
+    public void Zero_points_are_written_for_eight_rows_in_a_word_and_the_configuration_says_so(WeightEncoder encoder)
+    {
+        using TestCheckpoint checkpoint = TestCheckpoint.Dense();
+        checkpoint.Quantize(Options(checkpoint, "w4a16-asym") with { Encoder = encoder });
+        using CheckpointFolder source = CheckpointFolder.Open(checkpoint.Model), result = CheckpointFolder.Open(checkpoint.Output);
+        Dictionary<string, byte[]> before = Contents(source), written = Contents(result);
+        string[] encoded = [.. written.Keys.Where(name => name.EndsWith("_packed", StringComparison.Ordinal)).Select(name => name[..^"_packed".Length])];
+        Assert.Equal(12, encoded.Length);
+        foreach (string name in encoded)
+        {
+            IReadOnlyList<long> shape = source.Tensors.Single(tensor => tensor.Name == name).Shape;
+            (int rows, int columns) = ((int)shape[0], (int)shape[1]);
+            byte[] packed = new byte[rows * columns / 2], scales = new byte[rows * columns / 16], zeroPoints = new byte[ZeroPoints.BytesOf(rows, columns / 32)];
+            Int4ZeroPointGroup.Encode(
+                encoder, ElementType.BF16, before[name], 32, ColumnWeights.Of([], columns), packed, scales, zeroPoints, new QuantizationError[rows], new QuantizationError[encoder == WeightEncoder.Best ? rows : 0]);
+            Assert.Equal(packed, written[name + "_packed"]);
+            Assert.Equal(scales, written[name + "_scale"]);
+            Assert.Equal(zeroPoints, written[name + "_zero_point"]);
+            Assert.Equal([rows, columns], MemoryMarshal.Cast<byte, long>(written[name + "_shape"]).ToArray());
+            Assert.Equal($"I32 [{(rows + 7) / 8}, {columns / 32}]", result.Tensors.Single(tensor => tensor.Name == name + "_zero_point").Describe());
+        }
+
+        JsonElement weights = JsonText.Load(Path.Combine(checkpoint.Output, "config.json")).Get("quantization_config", "config_groups", "group_0", "weights")!.Value;
+        Assert.False(weights.GetProperty("symmetric").GetBoolean());
+        Assert.Equal("torch.int8", weights.GetProperty("zp_dtype").GetString());
     }
 
     [Fact]
@@ -128,6 +159,8 @@ public sealed class GroupFormatJobTests
     [InlineData("w4a16", "_packed")]
     [InlineData("w4a16", "_scale")]
     [InlineData("w4a16", "_shape")]
+    [InlineData("w4a16-asym", "_packed")]
+    [InlineData("w4a16-asym", "_zero_point")]
     [InlineData("nvfp4a16", "_packed")]
     [InlineData("nvfp4a16", "_scale")]
     [InlineData("nvfp4a16", "_global_scale")]
@@ -199,7 +232,7 @@ public sealed class GroupFormatJobTests
 
     private static JobOptions Options(TestCheckpoint checkpoint, string scheme) => scheme == "mixed"
         ? checkpoint.Options("fp8-block") with { Recipe = RecipeYaml.Parse(Mixed, "mixed.yaml") }
-        : scheme == "w4a16" ? checkpoint.Options(scheme) with { Recipe = Presets.WithGroupSize(Presets.Get(scheme), 32) }
+        : scheme.StartsWith("w4a16", StringComparison.Ordinal) ? checkpoint.Options(scheme) with { Recipe = Presets.WithGroupSize(Presets.Get(scheme), 32) }
         : checkpoint.Options(scheme);
 
     private static Dictionary<string, byte[]> Contents(CheckpointFolder folder) => folder.Files

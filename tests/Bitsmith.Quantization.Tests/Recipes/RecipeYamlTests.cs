@@ -55,6 +55,7 @@ public sealed class RecipeYamlTests
 
     [Theory]
     [InlineData("W4A16", "w4a16", "QuantizationModifier: {config_groups: {g: {targets: [Linear], format: pack-quantized, weights: {num_bits: 4, type: int, symmetric: true, strategy: group, group_size: 128, observer: minmax}}}}")]
+    [InlineData("W4A16_ASYM", "w4a16-asym", "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: int, symmetric: false, strategy: group, group_size: 128, zp_dtype: torch.int8}}}}")]
     [InlineData("NVFP4A16", "nvfp4a16", "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16, scale_dtype: torch.float8_e4m3fn}}}}")]
     [InlineData("NVFP4", "nvfp4", "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16}, input_activations: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16, dynamic: local, observer: static_minmax}}}}")]
     public void The_4_bit_schemes_mean_the_same_by_name_as_a_preset_and_field_by_field(string name, string preset, string yaml)

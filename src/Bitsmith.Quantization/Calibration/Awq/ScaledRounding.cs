@@ -21,13 +21,15 @@ internal static class ScaledRounding
     public static void Round(StorageFormat format, WeightEncoder encoder, ElementType type, int rows, ColumnWeights importance, float globalScale, Span<float> values)
     {
         IReadOnlyList<TensorInfo> outputs = format.Outputs(new TensorInfo("rows.weight", type, [rows, importance.Columns]));
-        (int weightBytes, int codeBytes, int scaleBytes) = (values.Length * type.Bytes(), (int)outputs[0].Bytes, (int)outputs[1].Bytes);
-        byte[] memory = ArrayPool<byte>.Shared.Rent(weightBytes + codeBytes + scaleBytes);
-        Span<byte> weights = memory.AsSpan(0, weightBytes), codes = memory.AsSpan(weightBytes, codeBytes), scales = memory.AsSpan(weightBytes + codeBytes, scaleBytes);
+        (int weightBytes, int codeBytes, int scaleBytes, int zeroPointBytes) = (values.Length * type.Bytes(), (int)outputs[0].Bytes, (int)outputs[1].Bytes, format.HasZeroPoints ? (int)outputs[2].Bytes : 0);
+        byte[] memory = ArrayPool<byte>.Shared.Rent(weightBytes + codeBytes + scaleBytes + zeroPointBytes);
+        Span<byte> weights = memory.AsSpan(0, weightBytes);
+        Memory<byte> parts = memory.AsMemory(weightBytes);
+        EncodedRows encoded = new(parts[..codeBytes], parts.Slice(codeBytes, scaleBytes), parts.Slice(codeBytes + scaleBytes, zeroPointBytes));
         Span<QuantizationError> errors = new QuantizationError[(rows + format.Block.Rows - 1) / format.Block.Rows];
         ElementConversion.FromSingle(type, values, weights);
-        format.Encode(encoder, type, weights, rows, importance, globalScale, codes, scales, errors, encoder == WeightEncoder.Best ? new QuantizationError[errors.Length] : []);
-        format.Decode(type, codes, scales, rows, importance.Columns, globalScale, values);
+        format.Encode(encoder, type, weights, rows, importance, globalScale, encoded, errors, encoder == WeightEncoder.Best ? new QuantizationError[errors.Length] : []);
+        format.Decode(type, encoded, rows, importance.Columns, globalScale, values);
         ArrayPool<byte>.Shared.Return(memory);
     }
 }

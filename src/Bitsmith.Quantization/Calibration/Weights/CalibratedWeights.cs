@@ -130,12 +130,13 @@ public sealed class CalibratedWeights : IDisposable
     /// <summary>Whether what is written for a tensor of the source comes from here.</summary>
     internal bool Holds(PlanRow row) => Has(row.Outputs[0].Name);
 
-    /// <summary>The outputs after the second of an encoded weight that is <see cref="Holds">held</see>, one behind the other.</summary>
+    /// <summary>The outputs of an encoded weight that is <see cref="Holds">held</see> which are not stored row by row, one behind the other.</summary>
     internal byte[] Constants(PlanRow row)
     {
-        byte[] bytes = new byte[row.Outputs.Skip(2).Sum(output => output.Bytes)];
+        TensorInfo[] constants = [.. row.Outputs.Skip(row.Group!.Storage.RowOutputs)];
+        byte[] bytes = new byte[constants.Sum(output => output.Bytes)];
         int at = 0;
-        foreach (TensorInfo output in row.Outputs.Skip(2))
+        foreach (TensorInfo output in constants)
         {
             Read(output.Name, 0, bytes.AsSpan(at, (int)output.Bytes));
             at += (int)output.Bytes;

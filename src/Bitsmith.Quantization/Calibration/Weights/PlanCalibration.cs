@@ -116,11 +116,12 @@ internal sealed class PlanCalibration(QuantizationPlan plan, WeightCalibrationOp
         return weights;
     }
 
-    /// <summary>Encodes a Linear and notes codes and scales.</summary>
+    /// <summary>Encodes a Linear and notes codes, scales and zero points.</summary>
     private WeightMatrix Encode(Linear linear, PlanRow row, float global, LayerStatistics inputs, AwqResult? scaled, MomentFactor? factor, ComputeOptions compute)
     {
         StorageFormat format = row.Group!.Storage;
-        byte[] codes = new byte[row.Outputs[0].Bytes], scales = new byte[row.Outputs[1].Bytes];
+        byte[][] parts = format.Allocate(row.Outputs, linear.Weight.Rows);
+        EncodedRows encoded = EncodedRows.Of(parts);
         float[] weights = Read(linear, scaled, compute);
         if (factor is null)
         {
@@ -130,17 +131,17 @@ internal sealed class PlanCalibration(QuantizationPlan plan, WeightCalibrationOp
                 Clip(weights, factors, inputs.MomentsOf(linear), format, row.Source.Type, global, compute);
             }
 
-            Search(options.Encoder, format, row.Source, weights, global, inputs.Of(linear), factors, codes, scales, compute);
+            Search(options.Encoder, format, row.Source, weights, global, inputs.Of(linear), factors, encoded, compute);
         }
         else
         {
-            GptqLoss loss = format.EncodeGptq(row.Source.Type, weights, global, factor, options.Rounding, codes, scales, compute);
+            GptqLoss loss = format.EncodeGptq(row.Source.Type, weights, global, factor, options.Rounding, encoded, compute);
             losses[row.Source.Name] = new OutputLoss(loss.Error, loss.LibraryError, loss.Signal);
         }
 
-        tensors.Add((row.Outputs[0], codes));
-        tensors.Add((row.Outputs[1], scales));
-        return format.Matrix(row.Source, TensorBytes.FromArray(codes), TensorBytes.FromArray(scales), global);
+        tensors.AddRange(parts.Select((part, i) => (row.Outputs[i], (ReadOnlyMemory<byte>)part)));
+        TensorBytes[] bytes = [.. parts.Select(TensorBytes.FromArray)];
+        return format.Matrix(row.Source, bytes[0], bytes[1], bytes.ElementAtOrDefault(2), global);
     }
 
     /// <summary>Notes what AWQ changes besides the weights that are encoded, and tells what the layer runs with.</summary>
@@ -192,7 +193,7 @@ internal sealed class PlanCalibration(QuantizationPlan plan, WeightCalibrationOp
                 row.Fusion is null ? 1 : NvFp4Group.LibraryGlobalScale(row.Source.Type, ranges[row.Fusion]),
                 format.HasInputGlobalScale ? NvFp4Group.LibraryGlobalScale(row.Source.Type, (after ?? inputs).Of(linear).AbsMax) : 1);
             ReadOnlyMemory<byte> constants = format.Constants(row.Source, global);
-            foreach (TensorInfo output in row.Outputs.Skip(2))
+            foreach (TensorInfo output in row.Outputs.Skip(format.RowOutputs))
             {
                 tensors.Add((output, constants[..(int)output.Bytes]));
                 constants = constants[(int)output.Bytes..];
@@ -211,9 +212,9 @@ internal sealed class PlanCalibration(QuantizationPlan plan, WeightCalibrationOp
     }
 
     /// <summary>Scales by search, columns counting as their inputs' mean squares.</summary>
-    private static void Search(WeightEncoder encoder, StorageFormat format, TensorInfo source, float[] weights, float global, InputSums sums, float[]? factors, byte[] codes, byte[] scales, ComputeOptions compute)
+    private static void Search(WeightEncoder encoder, StorageFormat format, TensorInfo source, float[] weights, float global, InputSums sums, float[]? factors, EncodedRows encoded, ComputeOptions compute)
     {
-        int columns = (int)source.Shape[1], height = format.Block.Rows * Math.Max(1, 64 / format.Block.Rows), count = (int)source.Shape[0];
+        int columns = (int)source.Shape[1], height = format.RowsTogether * Math.Max(1, 64 / format.RowsTogether), count = (int)source.Shape[0];
         float[] squares = new float[columns];
         for (int i = 0; i < columns; i++)
         {
@@ -222,15 +223,14 @@ internal sealed class PlanCalibration(QuantizationPlan plan, WeightCalibrationOp
         }
 
         ColumnWeights importance = ColumnWeights.Of(squares, columns);
-        int gridRows = format.Block.GridOf(count, 1).Rows, codeBytes = codes.Length / count, scaleBytes = scales.Length / gridRows;
         compute.For((count + height - 1) / height, task =>
         {
-            int first = task * height, rows = Math.Min(height, count - first), grid = format.Block.GridOf(rows, 1).Rows, firstGrid = first / format.Block.Rows;
+            int first = task * height, rows = Math.Min(height, count - first), grid = format.RowsOf(1, rows);
             byte[] part = new byte[rows * columns * source.Type.Bytes()];
             ElementConversion.FromSingle(source.Type, weights.AsSpan(first * columns, rows * columns), part, compute.InstructionSet);
             format.Encode(
                 encoder, source.Type, part, rows, importance, global,
-                codes.AsSpan(first * codeBytes, rows * codeBytes), scales.AsSpan(firstGrid * scaleBytes, grid * scaleBytes), new QuantizationError[grid], new QuantizationError[encoder == WeightEncoder.Best ? grid : 0]);
+                format.Slice(encoded, count, first, rows), new QuantizationError[grid], new QuantizationError[encoder == WeightEncoder.Best ? grid : 0]);
         });
     }
 }

@@ -3,6 +3,7 @@ using Bitsmith.Checkpoints.HuggingFace;
 using Bitsmith.Checkpoints.Safetensors;
 using Bitsmith.Quantization.Calibration.Statistics;
 using Bitsmith.Quantization.Calibration.Weights;
+using Bitsmith.Quantization.Formats;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Planning;
 using Bitsmith.Quantization.Recipes;
@@ -143,6 +144,7 @@ public sealed class CalibratedWeightsTests : IDisposable
     [InlineData("nvfp4a16", 1)]
     [InlineData("nvfp4a16", 3)]
     [InlineData("w4a16", 2)]
+    [InlineData("w4a16-asym", 2)]
     [InlineData("fp8-block-32", 2)]
     public void The_pipeline_writes_them_in_the_place_of_what_it_would_encode_or_keep(string scheme, int threads)
     {
@@ -183,20 +185,21 @@ public sealed class CalibratedWeightsTests : IDisposable
         (int rows, int columns) = ((int)row.Source.Shape[0], (int)row.Source.Shape[1]);
         int grid = row.Group!.Block.GridOf(rows, 1).Rows;
         float global = NvFp4Group.LibraryGlobalScale(row.Source.Type, factor * values.Max(MathF.Abs));
-        byte[] codes = new byte[row.Outputs[0].Bytes], scales = new byte[row.Outputs[1].Bytes], constants = row.Group.Storage.Constants(row.Source, new(global, 1));
+        byte[][] parts = row.Group.Storage.Allocate(row.Outputs, rows);
+        byte[] constants = row.Group.Storage.Constants(row.Source, new(global, 1));
         row.Group.Storage.Encode(
-            WeightEncoder.Best, row.Source.Type, bytes, rows, ColumnWeights.Of([], columns), global, codes, scales, new QuantizationError[grid], new QuantizationError[grid]);
-        List<(TensorInfo, ReadOnlyMemory<byte>)> made = [(row.Outputs[0], codes), (row.Outputs[1], scales)];
-        if (row.Outputs.Count > 2)
+            WeightEncoder.Best, row.Source.Type, bytes, rows, ColumnWeights.Of([], columns), global, EncodedRows.Of(parts), new QuantizationError[grid], new QuantizationError[grid]);
+        List<(TensorInfo, ReadOnlyMemory<byte>)> made = [.. parts.Select((part, i) => (row.Outputs[i], (ReadOnlyMemory<byte>)part))];
+        if (row.Outputs.Count > parts.Length)
         {
-            made.Add((row.Outputs[2], constants));
+            made.Add((row.Outputs[parts.Length], constants));
         }
 
         return made;
     }
 
     private QuantizationPlan Plan(string scheme) => Planner.Create(
-        checkpoint.Modules(), source.Tensors, scheme == "w4a16" ? Presets.WithGroupSize(Presets.Get(scheme), 32) : Presets.Get(scheme), new PlanOptions(), checkpoint.Model);
+        checkpoint.Modules(), source.Tensors, scheme.StartsWith("w4a16", StringComparison.Ordinal) ? Presets.WithGroupSize(Presets.Get(scheme), 32) : Presets.Get(scheme), new PlanOptions(), checkpoint.Model);
 
     private void Write(int layer, IReadOnlyList<(TensorInfo Tensor, ReadOnlyMemory<byte> Content)> tensors, Dictionary<string, OutputLoss> losses, ExpertTokens? experts = null)
     {

@@ -22,6 +22,7 @@ public sealed class WeightCalibrationTests : IDisposable
 
     [Theory]
     [InlineData("tiny-glm4", "w4a16")]
+    [InlineData("tiny-glm4", "w4a16-asym")]
     [InlineData("tiny-glm4-moe", "w4a16")]
     [InlineData("tiny-glm4", "nvfp4a16")]
     [InlineData("tiny-glm4-moe", "nvfp4")]
@@ -60,7 +61,7 @@ public sealed class WeightCalibrationTests : IDisposable
         using CheckpointFolder source = CheckpointFolder.Open(folder);
         Recipe recipe = Presets.Get(scheme);
         QuantizationPlan plan = Planner.Create(
-            ModuleTree.Build(source.Config, source.Tensors, folder), source.Tensors, scheme == "w4a16" ? Presets.WithGroupSize(recipe, 32) : recipe, new PlanOptions(AllowUnmatched: true, KeepUnreadable: true), folder);
+            ModuleTree.Build(source.Config, source.Tensors, folder), source.Tensors, scheme.StartsWith("w4a16", StringComparison.Ordinal) ? Presets.WithGroupSize(recipe, 32) : recipe, new PlanOptions(AllowUnmatched: true, KeepUnreadable: true), folder);
         Random random = new(11);
         CalibrationData data = CalibrationData.OfTokens([.. Enumerable.Range(0, 20).Select(_ => Enumerable.Range(0, 50).Select(_ => random.Next(256)).ToArray())]);
         using ModelWeights weights = ModelWeights.Open(folder);
