@@ -15,6 +15,7 @@ using Perfolizer.Horology;
 // benchmarks --quick-encode MODEL [--scheme S] [--limit-gb N]
 // benchmarks --quick-experts MODEL --candidate FOLDER... --text FILE
 // benchmarks --quick-calibration MODEL [--samples N] [--rounds N] [--all-experts] [--max-memory-gb N]
+// benchmarks --quick-calibration MODEL --method M... [--scheme S] [--samples N]
 Option<string[]> filter = new("--filter") { Description = "Benchmarks to run, for example '*Encode*'.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["*"] };
 Option<string?> markdown = new("--markdown") { Description = "Also write the rates to this file as Markdown tables." };
 Option<string?> quickEncode = new("--quick-encode") { Description = "Instead: encode the Linears of this model folder on one thread and print the rate." };
@@ -26,16 +27,17 @@ Option<string[]> candidates = new("--candidate") { Description = "For --quick-ex
 Option<string> text = new("--text") { Description = "For --quick-experts: a text.", DefaultValueFactory = _ => "samples/text/heldout.txt" };
 Option<int> samples = new("--samples") { Description = "For --quick-calibration: samples of 512 tokens.", DefaultValueFactory = _ => 8 };
 Option<int> rounds = new("--rounds") { Description = "For --quick-calibration: rounds of both, of which the best count.", DefaultValueFactory = _ => 3 };
+Option<string[]> methods = new("--method") { Description = "For --quick-calibration: instead of statistics alone the whole of these methods, in one layer.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [] };
 Option<bool> allExperts = new("--all-experts") { Description = "For --quick-calibration: every expert sees every token." };
 Option<double?> maxMemory = new("--max-memory-gb") { Description = "For --quick-calibration: most memory, in GB (10^9 bytes)." };
-Option<string> scheme = new("--scheme") { Description = "For --quick-encode: the preset.", DefaultValueFactory = _ => "fp8-block" };
+Option<string?> scheme = new("--scheme") { Description = "For --quick-encode and --method: the preset; fp8-block and w4a16 unless given." };
 Option<double> limit = new("--limit-gb") { Description = "For --quick-encode: encode at most this many GB (10^9 bytes) of source.", DefaultValueFactory = _ => 1e6 };
-RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickAttention, quickBlocks, quickCalibration, quickExperts, candidates, text, quickEncode, samples, rounds, allExperts, maxMemory, scheme, limit };
+RootCommand root = new("Measures Bitsmith's kernels.") { filter, markdown, quickAttention, quickBlocks, quickCalibration, quickExperts, candidates, text, quickEncode, samples, rounds, methods, allExperts, maxMemory, scheme, limit };
 root.SetAction(parsed =>
 {
     if (parsed.GetValue(quickEncode) is { } model)
     {
-        QuickEncode.Run(model, parsed.GetValue(scheme)!, (long)(parsed.GetValue(limit) * 1e9));
+        QuickEncode.Run(model, parsed.GetValue(scheme) ?? "fp8-block", (long)(parsed.GetValue(limit) * 1e9));
         return 0;
     }
 
@@ -48,6 +50,12 @@ root.SetAction(parsed =>
     if (parsed.GetValue(quickCalibration) is { } calibrated)
     {
         string work = Path.Combine(Path.GetTempPath(), $"bitsmith-calibration-{Environment.ProcessId}");
+        if (parsed.GetValue(methods) is { Length: > 0 } chosen)
+        {
+            QuickMethod.Run(calibrated, work, parsed.GetValue(scheme) ?? "w4a16", chosen, parsed.GetValue(samples));
+            return 0;
+        }
+
         QuickCalibration.Run(calibrated, work, parsed.GetValue(samples), parsed.GetValue(rounds), parsed.GetValue(allExperts), (long?)(parsed.GetValue(maxMemory) * 1e9));
         return 0;
     }

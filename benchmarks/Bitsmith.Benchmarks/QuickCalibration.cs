@@ -30,13 +30,12 @@ internal static class QuickCalibration
         using ModelWeights weights = ModelWeights.Open(folder);
         ComputeOptions compute = ComputeOptions.Fastest;
         LanguageModel model = LanguageModel.Create(weights, compute);
-        Random random = new(1);
-        CalibrationData data = CalibrationData.OfTokens([.. Enumerable.Range(0, samples).Select(_ => Enumerable.Range(0, SampleTokens).Select(_ => random.Next(model.Config.VocabSize)).ToArray())]);
+        CalibrationData data = RandomTokens(model, samples);
         StatisticsOptions options = new() { AllExperts = allExperts, Unseen = UnseenExpert.AllTokens };
         double alone = double.PositiveInfinity, with = double.PositiveInfinity;
         for (int round = 0; round < rounds; round++)
         {
-            alone = Math.Min(alone, Forward(model, data, allExperts));
+            alone = Math.Min(alone, Forward(model, data, model.Layers.Count, allExperts));
             using CalibrationStatistics statistics = new(options);
             using CalibrationPipeline pipeline = CalibrationPipeline.Prepare(model, data, statistics, compute, new PipelineOptions { WorkFolder = work, MaxMemoryBytes = maxMemory, Force = true });
             Stopwatch clock = Stopwatch.StartNew();
@@ -54,14 +53,21 @@ internal static class QuickCalibration
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"forward pass {data.Tokens / alone:0.0} tokens/s, with statistics {data.Tokens / with:0.0} tokens/s, ratio {with / alone:0.000}, resident at most {process.PeakWorkingSet64 / 1e9:0.00} GB"));
     }
 
-    /// <summary>Seconds of the layers alone, with as many tokens at once as the pipeline runs.</summary>
-    private static double Forward(LanguageModel model, CalibrationData data, bool allExperts)
+    /// <summary>Samples of 512 tokens, the same at every call.</summary>
+    internal static CalibrationData RandomTokens(LanguageModel model, int samples)
+    {
+        Random random = new(1);
+        return CalibrationData.OfTokens([.. Enumerable.Range(0, samples).Select(_ => Enumerable.Range(0, SampleTokens).Select(_ => random.Next(model.Config.VocabSize)).ToArray())]);
+    }
+
+    /// <summary>Seconds of the first layers alone, with as many tokens at once as the pipeline runs.</summary>
+    internal static double Forward(LanguageModel model, CalibrationData data, int layers, bool allExperts)
     {
         const int AtOnce = 2048 / SampleTokens;
         using ForwardPass pass = model.NewPass(allExperts: allExperts);
         float[][] hidden = [.. data.Samples.Chunk(AtOnce).Select(batch => model.Embed([.. batch.SelectMany(sample => sample.Tokens)]))];
         Stopwatch clock = Stopwatch.StartNew();
-        for (int layer = 0; layer < model.Layers.Count; layer++)
+        for (int layer = 0; layer < layers; layer++)
         {
             KvCache[] caches = [.. Enumerable.Range(0, AtOnce).Select(_ => model.NewLayerCache(layer, SampleTokens))];
             foreach (float[] batch in hidden)
