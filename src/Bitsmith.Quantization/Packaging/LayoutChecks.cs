@@ -151,14 +151,23 @@ internal sealed class FusedLayersCheck : IPackagingCheck
     }
 }
 
-/// <summary>transformers 5 keeps experts in fused 3-D parameters and cannot load them quantized one by one; vLLM reads exactly that.</summary>
+/// <summary>transformers 5 keeps experts in fused 3-D parameters and cannot load them quantized one by one; vLLM reads exactly that, but for zero points.</summary>
 internal sealed class PerExpertCheck : IPackagingCheck
 {
     public string Name => "per-expert-moe";
 
     public CheckResult Run(Package package, bool fix)
     {
-        int experts = package.Encoded.Count(entry => entry.Module.Name.Contains(".experts.", StringComparison.Ordinal));
+        EncodedLinear[] linears = [.. package.Encoded.Where(entry => entry.Module.Name.Contains(".experts.", StringComparison.Ordinal))];
+        int experts = linears.Length;
+        string[] shifted = [.. linears.Where(entry => entry.Group.Storage.HasZeroPoints).Select(entry => entry.Module.Name)];
+        if (shifted.Length > 0)
+        {
+            return new CheckResult(
+                Name, Verdict.Fail, $"{shifted.Length} expert Linears have zero points: vLLM takes symmetric groups alone for experts, and transformers 5.12 cannot load experts one by one",
+                "quantize again with symmetric groups for experts (w4a16, or a recipe with a group of its own for them)", shifted);
+        }
+
         return experts == 0
             ? new CheckResult(Name, Verdict.Pass, "no expert is quantized")
             : new CheckResult(Name, Verdict.Warning, $"{experts} expert Linears are stored one by one, as vLLM reads them. transformers 5.12 loads such experts wrongly (it folds the codes into fused parameters and drops the scales): serve this folder with vLLM");
@@ -200,10 +209,10 @@ internal sealed class TensorParallelCheck : IPackagingCheck
             switch (module.LastName)
             {
                 case "gate_proj" or "up_proj":
-                    splits.Add((module.Name, rows, group.Block.Rows));
+                    splits.Add((module.Name, rows, group.Storage.RowsTogether));
                     break;
                 case "gate_up_proj":
-                    splits.Add((module.Name, rows / 2, group.Block.Rows));
+                    splits.Add((module.Name, rows / 2, group.Storage.RowsTogether));
                     break;
                 case "down_proj":
                     splits.Add((module.Name, columns, group.Block.Columns));

@@ -177,6 +177,18 @@ public sealed class PackagingCheckTests
         Assert.Equal(Verdict.Pass, Run(checkpoint, "mtp-layer").Verdict);
     }
 
+    [Fact]
+    public void Experts_with_zero_points_are_for_no_client()
+    {
+        using TestCheckpoint checkpoint = TestCheckpoint.Moe();
+        checkpoint.Quantize(checkpoint.Options() with { Recipe = Presets.WithGroupSize(Presets.Get("w4a16-asym"), 32), Fix = true });
+
+        CheckResult check = PackageInspector.Inspect(checkpoint.Output, false).Results.Single(check => check.Name == "per-expert-moe");
+        Assert.Equal(Verdict.Fail, check.Verdict);
+        Assert.Contains("symmetric", check.Evidence, StringComparison.Ordinal);
+        Assert.NotEmpty(check.Modules!);
+    }
+
     [Theory]
     [InlineData("re:.*k_proj")]
     [InlineData("model.layers.1.self_attn.v_proj")]
