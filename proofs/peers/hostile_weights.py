@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Copies a model folder with fresh random weights of the kinds that break encoders.
 
-  hostile_weights.py SOURCE OUT SEED
+  hostile_weights.py SOURCE OUT SEED [LARGEST]
 
-Each matrix is one of: normal, normal with outliers, with zero blocks and -0, subnormals, values near the largest, powers of two.
+Each matrix is one of: normal, normal with outliers, with zero blocks and -0, subnormals, values up to LARGEST (3e38), powers of two.
 """
 import os, shutil, sys
 import torch
 from safetensors.torch import load_file, save_file
 
 source, out, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
+largest = float(sys.argv[4]) if len(sys.argv) > 4 else 3e38
 random = torch.Generator().manual_seed(seed)
 shutil.copytree(source, out)
 path = os.path.join(out, "model.safetensors")
@@ -28,7 +29,7 @@ for i, (name, weight) in enumerate(sorted(weights.items())):
     elif kind == 3:
         w *= 1e-38
     elif kind == 4:
-        w = w / w.abs().max() * 3e38
+        w = w / w.abs().max() * largest
     elif kind == 5:
         w = torch.sign(w) * 2.0 ** torch.floor(u * 60 - 50)
     weights[name] = w.to(torch.bfloat16)

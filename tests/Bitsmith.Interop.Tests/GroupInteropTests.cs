@@ -26,10 +26,13 @@ public sealed class GroupInteropTests
         { "samples/glm-4.6v-mini", "w4a16 32", ["w4a16:32"] },
         { "samples/glm-4.6v-mini", "w4a16 64", ["w4a16:64"] },
         { "samples/glm-4.6v-mini", "w4a16 128", ["w4a16:128"] },
+        { "samples/glm-4.6v-mini", "w4a16-asym 32", ["w4a16-asym:32"] },
+        { "samples/glm-4.6v-mini", "w4a16-asym 128", ["w4a16-asym:128"] },
         { "samples/glm-4.6v-mini", "nvfp4a16", ["nvfp4a16"] },
         { "samples/glm-4.6v-mini", "mixed", [@"re:.*self_attn\..*_proj$=nvfp4a16", "re:.*(gate|up|gate_up)_proj$=w4a16:32", "re:.*down_proj$=w4a16:64"] },
         { "models/tiny-glm4", "nvfp4a16", ["nvfp4a16"] },
         { "models/tiny-glm4-moe", "w4a16 32", ["w4a16:32"] },
+        { "models/tiny-glm4-moe", "w4a16-asym 32", ["w4a16-asym:32"] },
         { "models/tiny-glm4-moe", "nvfp4a16", ["nvfp4a16"] },
     };
 
