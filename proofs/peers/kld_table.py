@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Table of mean KL divergences beside yardsticks: kld_table.py FOLDER. FOLDER has MODEL__SCHEME__yardstick-METHOD.json and MODEL__SCHEME__bitsmith-METHOD.json, as `bitsmith eval divergence --json` writes them.
-The first argument behind it names Bitsmith's method that counts. Prints a table for each model, then `worst RATIO of COUNT`."""
-import glob, json, os, sys
+The first argument behind it names Bitsmith's method that counts. Files with another __NUMBER before .json are of further draws of the samples, and count in the mean. Prints a table for each model, then `worst RATIO of COUNT`."""
+import collections, glob, json, math, os, sys
 
 folder, counts = sys.argv[1], sys.argv[2]
-found = {}
+draws = collections.defaultdict(list)
 for path in sorted(glob.glob(os.path.join(folder, "*__*__*.json"))):
-    model, scheme, method = os.path.basename(path)[:-5].split("__")
+    model, scheme, method = os.path.basename(path)[:-5].split("__")[:3]
     statistics = json.load(open(path))["statistics"]
-    found[model, scheme, method] = statistics["mean"]["value"], statistics["mean"]["error"], statistics["divergence"]["p90"]
+    draws[model, scheme, method].append((statistics["mean"]["value"], statistics["mean"]["error"], statistics["divergence"]["p90"]))
+found = {key: (sum(mean for mean, _, _ in each) / len(each), math.hypot(*(error for _, error, _ in each)) / len(each), sum(p90 for _, _, p90 in each) / len(each)) for key, each in draws.items()}
 worst, pairs = 0.0, 0
 for model in sorted({key[0] for key in found}):
     schemes = sorted({key[1] for key in found if key[0] == model}, key=lambda name: (name.split("-g")[0], int((name.split("-g") + ["0"])[1])))
