@@ -79,8 +79,8 @@ public sealed class CommandTests
 
     public static TheoryData<int, string[], string> Mistakes => new()
     {
-        { ExitCode.WrongRequest, ["quantize", "MODEL", "-o", "OUT"], "Exactly one of --scheme and --recipe" },
-        { ExitCode.WrongRequest, ["quantize", "MODEL", "-o", "OUT", "--scheme", "fp8-block", "--recipe", "r.yaml"], "Exactly one of --scheme and --recipe" },
+        { ExitCode.WrongRequest, ["quantize", "MODEL", "-o", "OUT"], "Exactly one of --scheme, --recipe" },
+        { ExitCode.WrongRequest, ["quantize", "MODEL", "-o", "OUT", "--scheme", "fp8-block", "--recipe", "r.yaml"], "Exactly one of --scheme, --recipe" },
         { ExitCode.WrongRequest, ["quantize", "MODEL", "--scheme", "fp8-block"], "--output" },
         { ExitCode.WrongRequest, ["quantize", "MODEL", "-o", "OUT", "--scheme", "fp9"], "fp8-block-32" },
         { ExitCode.WrongRequest, ["quantize", "MODEL", "-o", "OUT", "--scheme", "fp8-block", "--ignore", "re:nothing"], "matches no module" },

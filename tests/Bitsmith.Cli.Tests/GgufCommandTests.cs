@@ -51,4 +51,30 @@ public sealed class GgufCommandTests
         Assert.Equal(ExitCode.WrongRequest, shell.Run("convert", shell.PathOf("m.gguf"), "-o", shell.PathOf("n.gguf")));
         Assert.Equal(ExitCode.WrongRequest, shell.Run("verify", shell.PathOf("m.gguf"), "--fix"));
     }
+
+    [Fact]
+    public void A_target_of_bits_or_bytes_chooses_types_says_why_and_leaves_the_plan_beside_the_result()
+    {
+        using Shell shell = new();
+        string output = shell.PathOf("m.gguf"), plan = shell.PathOf("m.allocation.json"), again = shell.PathOf("again.gguf");
+        Assert.Equal(ExitCode.Done, shell.Run("plan", shell.Sample, "--target-bpw", "5.5"));
+        Assert.Contains("would save", shell.Output, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Done, shell.Run("quantize", shell.Sample, "-o", output, "--target-bpw", "5.5"));
+        Assert.True(File.Exists(plan));
+        Assert.Equal(ExitCode.Done, shell.Run("quantize", shell.Sample, "-o", again, "--allocation", plan));
+        Assert.Equal(File.ReadAllBytes(output), File.ReadAllBytes(again));
+        Assert.Equal(ExitCode.Done, shell.Run("quantize", shell.Sample, "-o", shell.PathOf("w.gguf"), "--target-size", "7MB", "--method", "weight-error", "--no-importance"));
+        Assert.InRange(new FileInfo(shell.PathOf("w.gguf")).Length, 6_900_000, 7_000_000);
+
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", output, "--target-bpw", "5.5"));
+        Assert.Contains("exists", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", shell.PathOf("x.gguf"), "--target-bpw", "5.5", "--scheme", "q4_k_m"));
+        Assert.Contains("Exactly one of", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", shell.PathOf("folder"), "--target-bpw", "5.5"));
+        Assert.Contains(".gguf", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", shell.PathOf("x.gguf"), "--target-bpw", "5.5", "--method", "gptq"));
+        Assert.Contains("output-error, weight-error", shell.Error, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.WrongRequest, shell.Run("quantize", shell.Sample, "-o", shell.PathOf("x.gguf"), "--scheme", "q4_k_m", "--types", "q8_0"));
+        Assert.Contains("--target-bpw", shell.Error, StringComparison.Ordinal);
+    }
 }

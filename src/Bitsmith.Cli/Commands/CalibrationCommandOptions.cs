@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Bitsmith.Checkpoints.Datasets;
+using Bitsmith.Quantization.Allocation;
 using Bitsmith.Quantization.Calibration;
 using Bitsmith.Quantization.Calibration.Data;
 using Bitsmith.Quantization.Calibration.Statistics;
@@ -19,19 +20,24 @@ internal sealed class CalibrationCommandOptions
     private readonly Option<int?> maxLength = new Option<int?>("--max-length") { Description = $"Most tokens of a sample; what is behind them is cut off (default {CalibrationOptions.DefaultMaxLength})." }.AtLeast(1);
     private readonly Option<string?> lengths = new("--length-class") { Description = "Shares of lengths in tokens, for example '256-1024: 90%, 1024-2048: 10%'." };
     private readonly Option<uint?> seed = new("--seed") { Description = $"Seed of the choice of samples (default {CalibrationOptions.DefaultSeed})." };
-    private readonly Option<string?> method = new("--method") { Description = "rtn: round to nearest. search: scales of least error on the samples. awq: activation-aware scales. gptq (default): rounding that makes good its own errors. awq+gptq: both." };
     private readonly Option<bool> clip = new("--clip") { Description = "With --method awq: limits the weights of a group where that costs less than a coarser scale." };
     private readonly Option<bool?> allExperts = new("--calibrate-all-experts") { Description = "Every expert sees every token (default true); false: those that the router gives it." };
     private readonly Option<bool> allowUnseen = new("--allow-unseen-experts") { Description = "An expert that no token was routed to is fitted to all tokens instead of being an error." };
     private readonly Option<TokenWeighting?> weighting = new("--expert-weighting") { Description = "alike (default): all tokens that an expert sees count alike. router: by the square of the router's weight for the expert." };
     private readonly Option<Propagation?> propagation = new("--propagate") { Description = "quantized (default): each layer sees what the quantized ones before it compute. original: what the original ones do." };
 
-    public CalibrationCommandOptions() => method.AcceptOnlyFromAmong([.. CalibrationMethods.All.Select(known => known.Name)]);
+    public CalibrationCommandOptions() => Method.AcceptOnlyFromAmong([.. CalibrationMethods.All.Select(known => known.Name), .. AllocationMethods.All.Select(known => known.Name)]);
+
+    /// <summary>How weights are fitted to samples; of targets of size, what counts as loss.</summary>
+    public Option<string?> Method { get; } = new("--method")
+    {
+        Description = "With --calibration: rtn: round to nearest. search: scales of least error on the samples. awq: activation-aware scales. gptq (default): rounding that makes good its own errors. awq+gptq: both. With --target-bpw or --target-size, what counts as loss: output-error (default): the expected squared error of the tensors' outputs. weight-error: relative errors of weights, certain tensors counting ten times.",
+    };
 
     /// <summary>All of them.</summary>
     public IReadOnlyList<Option> All => [sources, .. Settings];
 
-    private Option[] Settings => [samples, maxLength, lengths, seed, method, clip, allExperts, allowUnseen, weighting, propagation];
+    private Option[] Settings => [samples, maxLength, lengths, seed, Method, clip, allExperts, allowUnseen, weighting, propagation];
 
     /// <summary>Reads the options; null where nothing is to be calibrated.</summary>
     /// <param name="parsed">The command line.</param>
@@ -58,7 +64,7 @@ internal sealed class CalibrationCommandOptions
             return setting is null ? null : throw new RequestException($"{setting.Name} has a meaning only with --calibration.");
         }
 
-        CalibrationMethod chosen = parsed.GetValue(method) is { } name ? CalibrationMethods.Parse(name) : recipe.Method ?? CalibrationMethod.Gptq;
+        CalibrationMethod chosen = parsed.GetValue(Method) is { } name ? CalibrationMethods.Parse(name) : recipe.Method ?? CalibrationMethod.Gptq;
         if (parsed.GetValue(clip) && chosen != CalibrationMethod.Awq)
         {
             throw new RequestException($"{clip.Name} belongs to --method awq; {CalibrationMethods.NameOf(chosen)} {(chosen == CalibrationMethod.Rtn ? "rounds to nearest" : "chooses scales itself")}.");

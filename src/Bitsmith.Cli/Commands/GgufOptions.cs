@@ -1,4 +1,6 @@
 using System.CommandLine;
+using Bitsmith.Cli.Rendering;
+using Bitsmith.Quantization.Allocation;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Mixes;
 
@@ -21,10 +23,23 @@ internal sealed class GgufOptions
 
     public Option<bool> AllowNoImatrix { get; } = new("--allow-no-imatrix") { Description = "GGUF: types of so few bits that they need an importance matrix may do without." };
 
-    private Option[] All => [Imatrix, TensorType, Pure, OutputType, EmbeddingType, AllowRequantize, AllowNoImatrix];
+    public Option<double?> TargetBits { get; } = Positive(new("--target-bpw") { Description = "GGUF: choose each tensor's type so that all tensors together have at most so many bits for each weight and lose least." });
 
-    public void AddTo(Command command)
+    public Option<long?> TargetSize { get; } = CommonOptions.Size("--target-size", "GGUF: the same, so that all files together have at most so many bytes, for example 5.2GB.");
+
+    public Option<string?> Allocation { get; } = new("--allocation") { Description = "GGUF: the types of an allocation.json, as quantize and plan write it for a target, perhaps changed." };
+
+    public Option<string?> Types { get; } = new("--types") { Description = "GGUF, with a target: the types to choose from, for example q3_k,q4_k,q5_k,q6_k." };
+
+    public Option<bool> NoImportance { get; } = new("--no-importance") { Description = "GGUF, with --method weight-error: only the head counts ten times." };
+
+    private Option[] Targets => [TargetBits, TargetSize, Allocation];
+
+    private Option[] All => [Imatrix, TensorType, Pure, OutputType, EmbeddingType, AllowRequantize, AllowNoImatrix, .. Targets, Types, NoImportance];
+
+    public void AddTo(Command command, SharedOptions shared)
     {
+        shared.Deciding.AddRange(Targets);
         foreach (Option option in All)
         {
             command.Options.Add(option);
@@ -38,6 +53,19 @@ internal sealed class GgufOptions
     /// <exception cref="RequestException">The container lacks the scheme or an option.</exception>
     public GgufMix? MixOf(ParseResult parsed, SharedOptions shared, string? output)
     {
+        if (Array.Find(Targets, option => parsed.GetResult(option) is { Implicit: false }) is { } target)
+        {
+            Refuse(parsed, shared.FolderOnly.Except([shared.Calibration.Method]), "GGUF files");
+            return output is null || output.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)
+                ? GgufMix.All.First(known => known.Name == "Q4_K_M") // tensors that are not allocated follow no mix: they stay, or were given a type
+                : throw new RequestException($"{target.Name} is for GGUF files, and {output} is to be a folder. Name the result, for example, {output}.gguf.");
+        }
+
+        if (Array.Find((Option[])[Types, NoImportance], option => parsed.GetResult(option) is { Implicit: false }) is { } aside)
+        {
+            throw new RequestException($"{aside.Name} has a meaning only with --target-bpw or --target-size.");
+        }
+
         string? scheme = parsed.GetValue(shared.Scheme);
         bool isMix = GgufMix.TryParse(scheme ?? string.Empty, out GgufMix? mix), isFile = output?.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ?? (isMix && !SharedOptions.IsPreset(scheme!));
         if (isFile)
@@ -74,6 +102,46 @@ internal sealed class GgufOptions
         Threads = parsed.GetValue(shared.Threads),
         MaxMemoryBytes = parsed.GetValue(shared.MaxMemory),
     };
+
+    /// <summary>Whether types are allocated, or were.</summary>
+    public bool HasTarget(ParseResult parsed) => Array.Exists(Targets, option => parsed.GetResult(option) is { Implicit: false });
+
+    /// <summary>The types that a target gives, or the file of an earlier allocation.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="shared">The options that both containers have.</param>
+    /// <param name="job">The job.</param>
+    /// <param name="terminal">Where progress goes.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <exception cref="RequestException">The target is too small, or types are not known.</exception>
+    /// <exception cref="Checkpoints.CheckpointException">The model or the allocation is broken.</exception>
+    public AllocationPlan Allocate(ParseResult parsed, SharedOptions shared, GgufJobOptions job, Terminal terminal, CancellationToken cancellationToken)
+    {
+        if (parsed.GetValue(Allocation) is { } file)
+        {
+            return AllocationPlan.Load(file);
+        }
+
+        AllocationOptions options = new()
+        {
+            Target = parsed.GetValue(TargetBits) is { } bits ? AllocationTarget.Bits(bits) : AllocationTarget.Bytes(parsed.GetValue(TargetSize)!.Value),
+            Method = parsed.GetValue(shared.Calibration.Method) is { } name ? AllocationMethods.Parse(name) : AllocationMethod.OutputError,
+            Types = parsed.GetValue(Types)?.Split(',').Select(type => MixOptions.ParseType(type.Trim())).ToArray(),
+            NoImportance = parsed.GetValue(NoImportance),
+        };
+        return ProgressDisplay.Run<AllocationPlan>(terminal, "allocate", progress => GgufAllocator.Allocate(job, options, progress, cancellationToken));
+    }
+
+    private static Option<double?> Positive(Option<double?> option)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double?>() is double value && !(value > 0 && double.IsFinite(value)))
+            {
+                result.AddError($"{option.Name} must be above 0.");
+            }
+        });
+        return option;
+    }
 
     private static void Refuse(ParseResult parsed, IEnumerable<Option> options, string container)
     {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Bitsmith.Cli.Rendering;
+using Bitsmith.Quantization.Allocation;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Planning;
 
@@ -16,7 +17,7 @@ internal static class PlanCommand
         Option<bool> all = new("--all") { Description = "One row for each tensor instead of one for each kind." };
         Command command = new("plan", "Show what quantize would do: every tensor with decision, rule and bytes; nothing is written.\n\n  bitsmith plan ./GLM-4.6V-Flash --scheme fp8-block\n  bitsmith plan ./GLM-4-9B-0414 --scheme q4_k_m --tensor-type ffn_down=q6_k");
         shared.AddTo(command);
-        gguf.AddTo(command);
+        gguf.AddTo(command, shared);
         command.Options.Add(output);
         command.Options.Add(all);
         command.SetAction((parsed, cancellationToken) =>
@@ -24,7 +25,21 @@ internal static class PlanCommand
             string? target = parsed.GetValue(output);
             if (gguf.MixOf(parsed, shared, target) is { } mix)
             {
-                using GgufQuantizationJob planned = GgufQuantizationJob.Prepare(gguf.Read(parsed, shared, mix, target ?? $"{mix.Name}.gguf"));
+                GgufJobOptions wanted = gguf.Read(parsed, shared, mix, target ?? $"{mix.Name}.gguf");
+                if (gguf.HasTarget(parsed))
+                {
+                    AllocationPlan allocation = gguf.Allocate(parsed, shared, wanted, terminal, cancellationToken);
+                    if (parsed.GetValue(shared.Json))
+                    {
+                        terminal.Out.WriteLine(allocation.ToJson());
+                        return Task.FromResult(ExitCode.Done);
+                    }
+
+                    AllocationTable.Write(terminal, allocation);
+                    wanted = GgufAllocator.Apply(allocation, wanted);
+                }
+
+                using GgufQuantizationJob planned = GgufQuantizationJob.Prepare(wanted);
                 planned.MeasureTime(TimeProvider.System);
                 if (parsed.GetValue(shared.Json))
                 {

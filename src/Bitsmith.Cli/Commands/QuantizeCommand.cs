@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Text;
 using Bitsmith.Cli.Rendering;
+using Bitsmith.Quantization.Allocation;
 using Bitsmith.Quantization.Calibration.Data;
 using Bitsmith.Quantization.Jobs;
 using Bitsmith.Quantization.Manifests;
@@ -21,9 +22,9 @@ internal static class QuantizeCommand
         Option<string> output = new("--output", "-o") { Description = "What to write: a folder, or a file NAME.gguf.", Required = true };
         Option<bool> resume = new("--resume") { Description = "Go on with an interrupted job." };
         Option<bool> force = new("--force") { Description = "Replace an existing output, or start an interrupted job over." };
-        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o ./GLM-4-9B-0414-NVFP4 --scheme nvfp4 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4.7 -o ./GLM-4.7-W4A16 --scheme w4a16 --group-size 32,64,128 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf");
+        Command command = new(Name, "Quantize a checkpoint into a folder that vLLM and transformers load, or into a GGUF file that llama.cpp loads.\n\n  bitsmith quantize ./GLM-4.6V-Flash -o ./GLM-4.6V-Flash-FP8 --scheme fp8-block\n  bitsmith quantize ./GLM-4.5-Air -o ./out --recipe recipes/glm-4.5-air-fp8-32.yaml\n  bitsmith quantize ./GLM-4-9B-0414 -o ./GLM-4-9B-0414-NVFP4 --scheme nvfp4 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4.7 -o ./GLM-4.7-W4A16 --scheme w4a16 --group-size 32,64,128 --calibration chats.jsonl\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-Q4_K_M.gguf --scheme q4_k_m --imatrix imatrix.gguf\n  bitsmith quantize ./GLM-4-9B-0414 -o GLM-4-9B-0414-4.5bpw.gguf --target-bpw 4.5 --imatrix imatrix.gguf");
         shared.AddTo(command);
-        gguf.AddTo(command);
+        gguf.AddTo(command, shared);
         foreach (Option option in (Option[])[output, resume, force])
         {
             command.Options.Add(option);
@@ -42,6 +43,15 @@ internal static class QuantizeCommand
             if (gguf.MixOf(parsed, shared, target) is { } mix)
             {
                 GgufJobOptions wanted = gguf.Read(parsed, shared, mix, target) with { Resume = parsed.GetValue(resume), Force = parsed.GetValue(force) };
+                if (gguf.HasTarget(parsed))
+                {
+                    GgufQuantizationJob.CheckPlace(wanted);
+                    AllocationPlan plan = gguf.Allocate(parsed, shared, wanted, terminal, cancellationToken);
+                    terminal.Error.WriteLine($"allocated: {plan.BitsPerWeight:0.0000} bits per weight of {plan.Target}");
+                    plan.Save(AllocationPlan.PathFor(target));
+                    wanted = GgufAllocator.Apply(plan, wanted);
+                }
+
                 GgufManifest written = Run(terminal, wanted, cancellationToken);
                 if (parsed.GetValue(shared.Json))
                 {

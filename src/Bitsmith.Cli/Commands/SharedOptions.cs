@@ -64,12 +64,16 @@ internal sealed class SharedOptions
     /// <summary>Options without a meaning for GGUF files.</summary>
     public IReadOnlyList<Option> FolderOnly => [RecipeFile, Ignore, Fix, Encoder, GroupSizes, .. Calibration.All];
 
+    /// <summary>Options of which one says what becomes of the weights.</summary>
+    public List<Option> Deciding { get; } = [];
+
     /// <summary>True for the name of a scheme for folders.</summary>
     public static bool IsPreset(string scheme) => Presets.All.Any(preset => preset.Name.Equals(scheme, StringComparison.OrdinalIgnoreCase));
 
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
+        Deciding.InsertRange(0, [Scheme, RecipeFile]);
         foreach (Option option in (Option[])[Scheme, RecipeFile, Ignore, AllowUnmatched, Fix, Encoder, GroupSizes, .. Calibration.All, MaxShardSize, MaxMemory, Threads, Json])
         {
             command.Options.Add(option);
@@ -77,9 +81,9 @@ internal sealed class SharedOptions
 
         command.Validators.Add(result =>
         {
-            if (result.GetValue(Scheme) is null == result.GetValue(RecipeFile) is null)
+            if (Deciding.Count(option => result.GetResult(option) is { Implicit: false }) != 1)
             {
-                result.AddError("Exactly one of --scheme and --recipe is needed.");
+                result.AddError($"Exactly one of {string.Join(", ", Deciding[..^1].Select(option => option.Name))} and {Deciding[^1].Name} is needed.");
             }
         });
     }

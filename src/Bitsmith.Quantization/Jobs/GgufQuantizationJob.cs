@@ -43,6 +43,9 @@ public sealed class GgufQuantizationJob : IDisposable
     /// <summary>What it needs; the time only after <see cref="MeasureTime"/>.</summary>
     public ResourceEstimate Estimate { get; private set; }
 
+    /// <summary>Bytes of all files of the result.</summary>
+    public long FileBytes => steps.Layouts.Sum(layout => layout.Length);
+
     /// <summary>Opens the source and plans; writes nothing.</summary>
     /// <param name="options">What to do.</param>
     /// <exception cref="CheckpointException">The source or the importance matrix is broken, or they do not belong together.</exception>
@@ -60,6 +63,15 @@ public sealed class GgufQuantizationJob : IDisposable
             source.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Refuses a result, or an interrupted job, that is in the way.</summary>
+    /// <param name="options">What to do.</param>
+    /// <exception cref="RequestException">One is.</exception>
+    public static void CheckPlace(GgufJobOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        new WorkFolder(options.Output, [Path.GetFileName(options.Output)]).CheckPlace(options.Force, options.Resume);
     }
 
     /// <summary>Encodes a few rows to each type for a moment, and adds to <see cref="Estimate"/> how long the job will take by that.</summary>

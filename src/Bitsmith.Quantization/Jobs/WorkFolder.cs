@@ -68,7 +68,19 @@ internal sealed class WorkFolder
             return false;
         }
 
-        if (Exists && !resume)
+        CheckPlace(force, resume);
+        CheckSpace(neededBytes);
+        DurableFile.Attempt(Output, () => Directory.CreateDirectory(Output));
+        return true;
+    }
+
+    /// <summary>Refuses what is in the way.</summary>
+    /// <param name="force">Start over, and replace an existing result.</param>
+    /// <param name="resume">Go on with an interrupted job.</param>
+    /// <exception cref="RequestException">There is a result, or an interrupted job, that the caller does not know of.</exception>
+    public void CheckPlace(bool force, bool resume)
+    {
+        if (Exists && !resume && !force)
         {
             throw new RequestException($"an interrupted job for {target} exists. Go on with --resume, or start over with --force.");
         }
@@ -77,10 +89,6 @@ internal sealed class WorkFolder
         {
             throw new RequestException($"{existing} exists. Choose another name, or replace it with --force.");
         }
-
-        CheckSpace(neededBytes);
-        DurableFile.Attempt(Output, () => Directory.CreateDirectory(Output));
-        return true;
     }
 
     private void CheckSpace(long neededBytes)

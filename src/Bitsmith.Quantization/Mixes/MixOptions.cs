@@ -30,8 +30,10 @@ public sealed class TensorTypeOverride
     private readonly Regex regex;
 
     /// <summary>Reads <c>RE=TYPE</c>; the first equals sign divides. Upper and lower case are the same in both.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="rule">What decided, in words; null for the option of the command line.</param>
     /// <exception cref="RequestException">It is not of this form.</exception>
-    public TensorTypeOverride(string text)
+    public TensorTypeOverride(string text, string? rule = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         int split = text.IndexOf('=', StringComparison.Ordinal);
@@ -49,12 +51,15 @@ public sealed class TensorTypeOverride
             throw new RequestException($"'{text[..split]}' is no valid regular expression: {problem.Message}");
         }
 
-        Text = text;
+        (Text, Rule) = (text, rule ?? $"--tensor-type {text}");
         Type = MixOptions.ParseType(text[(split + 1)..]);
     }
 
     /// <summary>As it was written.</summary>
     public string Text { get; }
+
+    /// <summary>What decided, in words.</summary>
+    public string Rule { get; }
 
     /// <summary>The type that it gives.</summary>
     public GgmlType Type { get; }

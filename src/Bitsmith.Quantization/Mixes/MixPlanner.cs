@@ -91,7 +91,7 @@ public static class MixPlanner
             if (options.Overrides.FirstOrDefault(entry => entry.Matches(tensor.Name)) is { } found)
             {
                 Used.Add(found);
-                return (found.Type, $"--tensor-type {found.Text}");
+                return (found.Type, found.Rule);
             }
 
             return options.Pure || mix.IsFloat ? (mix.Base, options.Pure ? $"--pure: {mix.Base}" : mix.Name) : ByRules(tensor, role, word);
