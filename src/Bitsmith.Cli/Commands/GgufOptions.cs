@@ -29,13 +29,15 @@ internal sealed class GgufOptions
 
     public Option<string?> Allocation { get; } = new("--allocation") { Description = "GGUF: the types of an allocation.json, as quantize and plan write it for a target, perhaps changed." };
 
+    public Option<string?> TypeFile { get; } = new("--write-tensor-type-file") { Description = "GGUF, with a target: writes the chosen types for llama-quantize's --tensor-type-file." };
+
     public Option<string?> Types { get; } = new("--types") { Description = "GGUF, with a target: the types to choose from, for example q3_k,q4_k,q5_k,q6_k." };
 
     public Option<bool> NoImportance { get; } = new("--no-importance") { Description = "GGUF, with --method weight-error: only the head counts ten times." };
 
     private Option[] Targets => [TargetBits, TargetSize, Allocation];
 
-    private Option[] All => [Imatrix, TensorType, Pure, OutputType, EmbeddingType, AllowRequantize, AllowNoImatrix, .. Targets, Types, NoImportance];
+    private Option[] All => [Imatrix, TensorType, Pure, OutputType, EmbeddingType, AllowRequantize, AllowNoImatrix, .. Targets, Types, TypeFile, NoImportance];
 
     public void AddTo(Command command, SharedOptions shared)
     {
@@ -61,7 +63,7 @@ internal sealed class GgufOptions
                 : throw new RequestException($"{target.Name} is for GGUF files, and {output} is to be a folder. Name the result, for example, {output}.gguf.");
         }
 
-        if (Array.Find((Option[])[Types, NoImportance], option => parsed.GetResult(option) is { Implicit: false }) is { } aside)
+        if (Array.Find((Option[])[Types, TypeFile, NoImportance], option => parsed.GetResult(option) is { Implicit: false }) is { } aside)
         {
             throw new RequestException($"{aside.Name} has a meaning only with --target-bpw or --target-size.");
         }

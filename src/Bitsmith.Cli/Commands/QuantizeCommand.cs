@@ -49,6 +49,11 @@ internal static class QuantizeCommand
                     AllocationPlan plan = gguf.Allocate(parsed, shared, wanted, terminal, cancellationToken);
                     terminal.Error.WriteLine($"allocated: {plan.BitsPerWeight:0.0000} bits per weight of {plan.Target}");
                     plan.Save(AllocationPlan.PathFor(target));
+                    if (parsed.GetValue(gguf.TypeFile) is { } types)
+                    {
+                        plan.SaveTypes(types, wanted.MixOptions);
+                    }
+
                     wanted = GgufAllocator.Apply(plan, wanted);
                 }
 

@@ -6,6 +6,7 @@ using Bitsmith.Evaluation.Comparison;
 using Bitsmith.Evaluation.Comparison.Rendering;
 using Bitsmith.Evaluation.Speed;
 using Bitsmith.Evaluation.Tasks;
+using Bitsmith.Quantization.Allocation;
 using Bitsmith.Quantization.Manifests;
 using Bitsmith.Quantization.Packaging;
 using Bitsmith.Quantization.Verification;
@@ -269,7 +270,8 @@ public sealed class ModelCard
             else if (file.Gguf is { } gguf)
             {
                 commands.Add(Command(basis, file, gguf.Recipe));
-                text.Append($"`{file.Name}`: {gguf.Recipe.Scheme}, {gguf.Totals.EncodedTensors} of {gguf.Totals.Tensors} tensors encoded, {Importance(file, gguf.Recipe)}. ");
+                string scheme = gguf.Recipe.Allocation is { } allocation ? $"a type for each tensor so that they lose least at {allocation.Target} by {AllocationMethods.NameOf(allocation.Method)}, of about the size of {gguf.Recipe.Scheme}" : gguf.Recipe.Scheme;
+                text.Append($"`{file.Name}`: {scheme}; {gguf.Totals.EncodedTensors} of {gguf.Totals.Tensors} tensors encoded, {Importance(file, gguf.Recipe)}. ");
                 text.Append($"Source: {string.Join(", ", gguf.Source.Select(source => source.File))}.\n\n");
             }
             else
@@ -324,7 +326,8 @@ public sealed class ModelCard
 
     private static string Command(string basis, ReleasedFile file, GgufRecipe recipe)
     {
-        StringBuilder command = new($"bitsmith quantize {basis} -o {file.Name} --scheme {recipe.Scheme.ToLowerInvariant()}");
+        string types = recipe.Allocation is null ? $"--scheme {recipe.Scheme.ToLowerInvariant()}" : $"--allocation {Path.GetFileName(AllocationPlan.PathFor(file.Name))}";
+        StringBuilder command = new($"bitsmith quantize {basis} -o {file.Name} {types}");
         command.Append(recipe.Imatrix is { } imatrix ? $" --imatrix {imatrix.File}" : string.Empty);
         foreach (string type in recipe.TensorTypes)
         {

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
@@ -49,9 +50,13 @@ public sealed record AllocationPlan
     /// <summary>The tensors that are quantized.</summary>
     public required IReadOnlyList<AllocatedTensor> Tensors { get; init; }
 
-    /// <summary>The types as llama-quantize takes them in the file of <c>--tensor-type-file</c>, one for each tensor.</summary>
-    [JsonIgnore]
-    public IReadOnlyList<TensorTypeOverride> Overrides => [.. Tensors.Select(tensor => new TensorTypeOverride($"^{Regex.Escape(tensor.Name)}$={tensor.Type.ToLowerInvariant()}", "allocation"))];
+    /// <summary>The types, of tensors to which options give none, as overrides; each is a line of the file that llama-quantize takes with <c>--tensor-type-file</c>.</summary>
+    /// <param name="options">The options.</param>
+    public IEnumerable<TensorTypeOverride> OverridesBeside(MixOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return Tensors.Where(tensor => !options.Gives(tensor.Name)).Select(tensor => new TensorTypeOverride($"^{Regex.Escape(tensor.Name)}$={tensor.Type.ToLowerInvariant()}", "allocation"));
+    }
 
     /// <summary>Reads a plan.</summary>
     /// <exception cref="CheckpointException">The file is missing or no plan.</exception>
@@ -82,6 +87,16 @@ public sealed record AllocationPlan
         {
             throw new CheckpointException(path, $"is no allocation of Bitsmith: {problem.Message}", problem);
         }
+    }
+
+    /// <summary>Writes the types in the form of llama-quantize's <c>--tensor-type-file</c>, with which stock llama.cpp makes a file of the same types.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="options">Options that give further types.</param>
+    /// <exception cref="JobException">The system refused.</exception>
+    public void SaveTypes(string path, MixOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        DurableFile.WriteAtomically(path, Encoding.UTF8.GetBytes(string.Concat(options.Overrides.Concat(OverridesBeside(options)).Select(entry => entry.Text + "\n"))));
     }
 
     /// <summary>Where the plan of a result stands: beside it.</summary>

@@ -48,7 +48,7 @@ public static class GgufAllocator
         ImportanceMatrix? imatrix = job.Imatrix is null ? null : ImportanceMatrix.Load(job.Imatrix);
         Dictionary<string, GgufOutput> outputs = source.Tensors.ToDictionary(output => output.Info.Name, StringComparer.Ordinal);
         GgufTensorInfo[] ordered = [.. TensorRoles.InOrder(outputs.Values.Select(output => output.Info), tensor => tensor.Name)];
-        List<GgufTensorInfo> open = [.. ordered.Where(tensor => TensorRoles.WhyUntouched(tensor) is null && !IsGiven(tensor, job.MixOptions))];
+        List<GgufTensorInfo> open = [.. ordered.Where(tensor => TensorRoles.WhyUntouched(tensor) is null && !job.MixOptions.Gives(tensor.Name))];
         long elements = ordered.Sum(tensor => tensor.Elements);
         AllocationUnit[] units = Units(open, outputs, imatrix, options, job, source.Path, progress, cancellationToken);
 
@@ -84,15 +84,10 @@ public static class GgufAllocator
         return job with
         {
             Mix = GgufMix.TryParse(plan.Scheme, out GgufMix? mix) ? mix : throw new RequestException($"the allocation names the scheme '{plan.Scheme}', which there is not."),
-            MixOptions = job.MixOptions with { Overrides = [.. job.MixOptions.Overrides, .. plan.Overrides], AllowUnmatched = job.MixOptions.AllowUnmatched },
+            Allocation = plan,
             AllowNoImatrix = true, // types that need one were left out, or asked for by name
         };
     }
-
-    private static bool IsGiven(GgufTensorInfo tensor, MixOptions options) =>
-        options.Overrides.Any(entry => entry.Matches(tensor.Name))
-        || (TensorRoles.Of(tensor.Name).Role == TensorRole.Output && options.OutputType is not null)
-        || (TensorRoles.Of(tensor.Name).Role == TensorRole.Embedding && options.EmbeddingType is not null);
 
     /// <summary>The tensors that are not open, as they will be written.</summary>
     private static Dictionary<string, GgufTensorInfo> Given(GgufTensorInfo[] ordered, List<GgufTensorInfo> open, GgufJobOptions job, GgufSource source, bool hasImportance)

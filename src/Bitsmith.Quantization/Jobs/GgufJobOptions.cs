@@ -1,3 +1,4 @@
+using Bitsmith.Quantization.Allocation;
 using Bitsmith.Quantization.Mixes;
 
 namespace Bitsmith.Quantization.Jobs;
@@ -16,6 +17,9 @@ public sealed record GgufJobOptions
 
     /// <summary>What is to be otherwise than in the mix.</summary>
     public MixOptions MixOptions { get; init; } = MixOptions.None;
+
+    /// <summary>Types that were chosen for a size, for tensors to which <see cref="MixOptions"/> gives none; null to follow the mix.</summary>
+    public AllocationPlan? Allocation { get; init; }
 
     /// <summary>An importance matrix, GGUF or .dat; null for none.</summary>
     public string? Imatrix { get; init; }
@@ -43,4 +47,7 @@ public sealed record GgufJobOptions
 
     /// <summary>After so many weights the file is flushed to disk and the journal says how far it is.</summary>
     internal long CheckpointValues { get; init; } = 1 << 26;
+
+    /// <summary>What is otherwise than in the mix, chosen types included.</summary>
+    internal MixOptions AllMixOptions => Allocation is null ? MixOptions : MixOptions with { Overrides = [.. MixOptions.Overrides, .. Allocation.OverridesBeside(MixOptions)] };
 }

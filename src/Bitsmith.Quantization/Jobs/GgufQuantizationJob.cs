@@ -205,7 +205,8 @@ public sealed class GgufQuantizationJob : IDisposable
             Architecture = Plan.Architecture,
             Recipe = new GgufRecipe(
                 Plan.Mix.Name, [.. options.MixOptions.Overrides.Select(entry => entry.Text)], options.MixOptions.Pure,
-                options.MixOptions.OutputType?.ToString(), options.MixOptions.EmbeddingType?.ToString(), imatrix, options.MaxFileBytes),
+                options.MixOptions.OutputType?.ToString(), options.MixOptions.EmbeddingType?.ToString(), imatrix, options.MaxFileBytes,
+                options.Allocation is { } plan ? new GgufAllocation(plan.Target, plan.Method, [.. plan.Tensors.Select(tensor => $"{tensor.Name}={tensor.Type}")]) : null),
             Totals = new GgufTotals(Plan.Rows.Count, Plan.EncodedTensors, Plan.BytesBefore, Plan.BytesAfter, Plan.BitsPerWeight, overall.RelativeRmse, overall.SnrDb),
             Warnings = Plan.Warnings,
             Source = [.. source.Files.Select(file => new SourceLength(Path.GetFileName(file.Path), file.Length))],

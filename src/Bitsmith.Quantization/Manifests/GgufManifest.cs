@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using Bitsmith.Quantization.Allocation;
+
 namespace Bitsmith.Quantization.Manifests;
 
 /// <summary>
@@ -59,7 +62,16 @@ public sealed record GgufManifest
 /// <param name="EmbeddingType">The type of the embedding, where one was given.</param>
 /// <param name="Imatrix">The importance matrix, or null.</param>
 /// <param name="MaxFileBytes">Limit of a file, or null.</param>
-public sealed record GgufRecipe(string Scheme, IReadOnlyList<string> TensorTypes, bool Pure, string? OutputType, string? EmbeddingType, FileDigest? Imatrix, long? MaxFileBytes);
+/// <param name="Allocation">Types that were chosen for a size, or null.</param>
+public sealed record GgufRecipe(
+    string Scheme, IReadOnlyList<string> TensorTypes, bool Pure, string? OutputType, string? EmbeddingType, FileDigest? Imatrix, long? MaxFileBytes,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] GgufAllocation? Allocation = null);
+
+/// <summary>Types that were chosen for a size.</summary>
+/// <param name="Target">The size.</param>
+/// <param name="Method">What counted as loss.</param>
+/// <param name="Types">The types, each <c>NAME=TYPE</c>; they came after the types by name.</param>
+public sealed record GgufAllocation(AllocationTarget Target, AllocationMethod Method, IReadOnlyList<string> Types);
 
 /// <summary>A file of the source.</summary>
 /// <param name="File">Its name.</param>

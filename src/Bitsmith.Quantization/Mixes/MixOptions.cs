@@ -15,6 +15,14 @@ public sealed record MixOptions(IReadOnlyList<TensorTypeOverride> Overrides, boo
     /// <summary>The mix as it is.</summary>
     public static MixOptions None { get; } = new([]);
 
+    /// <summary>True where an option names the type of a tensor.</summary>
+    internal bool Gives(string name) => Overrides.Any(entry => entry.Matches(name)) || TensorRoles.Of(name).Role switch
+    {
+        TensorRole.Output => OutputType is not null,
+        TensorRole.Embedding => EmbeddingType is not null,
+        _ => false,
+    };
+
     /// <summary>Reads the name of a tensor type in any case.</summary>
     /// <exception cref="RequestException">There is none of this name, or it does not stand in files.</exception>
     public static GgmlType ParseType(string name) => GgmlFormats.TryParse(name, out GgmlFormat? format) && format.Type != GgmlType.Q8_K

@@ -18,7 +18,7 @@ internal static class GgufPlanner
     /// <exception cref="CheckpointException">The source lacks numbers, or the importance matrix belongs to another model.</exception>
     public static GgufPlan Create(GgufSource source, ImportanceMatrix? imatrix, GgufJobOptions options)
     {
-        IReadOnlyList<MixDecision> decisions = MixPlanner.Decide(options.Mix, options.MixOptions, MixModel.Read(source.Metadata), source.Tensors.Select(tensor => tensor.Info), imatrix is not null);
+        IReadOnlyList<MixDecision> decisions = MixPlanner.Decide(options.Mix, options.AllMixOptions, MixModel.Read(source.Metadata), source.Tensors.Select(tensor => tensor.Info), imatrix is not null);
         GgufPlanRow[] rows = [.. decisions.Select(decision => Row(decision, imatrix, options))];
         List<string> warnings = [.. source.Notes];
         CheckImportance(decisions, imatrix, options, warnings);

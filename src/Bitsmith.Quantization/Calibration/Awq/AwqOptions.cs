@@ -20,7 +20,7 @@ public sealed record AwqOptions
         get;
         init => field = value >= 1 ? value : throw new ArgumentOutOfRangeException(nameof(value), value, "At least one row is needed.");
     }
-    = 2048;
+    = 1024;
 
     /// <summary>How the weights are rounded at every point. The best encoder's search, with the mean squares of the inputs, takes several times as long.</summary>
     public WeightEncoder Encoder { get; init; } = WeightEncoder.Library;

@@ -21,7 +21,7 @@ namespace Bitsmith.Quantization.Calibration.Awq;
 /// other: each sees the original weights of the Linears that read, because what divides a row (of v, of up) divides its error alike, but for what it does to a fused global scale. Of a norm, s is what its rounded quotient leaves to be
 /// made good: the old weight over the new one, as it is stored.</para>
 /// <para>Cost, in multiplications and additions: points · rows · columns² / 2 for each mapping, with at most about <see cref="AwqOptions.Rows"/> rows, but no fewer than one of each Linear; all weights are read once, and the
-/// rows rounded at all points. For GLM-4-9B with 20 points and 2048 rows that is 3.4e12 in a layer, 6 % of the 5.3e13 that 128 samples of 2048 tokens take in its Linears (all rows: 1.4e13, 26 %); BF16 dot products serve both where the machine has them.</para>
+/// rows rounded at all points. For GLM-4-9B with 20 points and 1024 rows that is 1.7e12 in a layer, 3 % of the 5.3e13 that 128 samples of 2048 tokens take in its Linears (all rows: 1.4e13, 26 %); BF16 dot products serve both where the machine has them.</para>
 /// <para>Memory: <see cref="MemoryBytes"/>. Results do not depend on threads; they may on the instruction set, as all that follows from a forward pass.</para>
 /// </remarks>
 public static class AwqSearch
